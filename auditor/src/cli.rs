@@ -34,8 +34,8 @@ pub enum AuditError {
     #[error("which rollup? --rpc and --contract are needed, or --deployment (see --help)")]
     Place,
     /// Genesis file.
-    #[error(transparent)]
-    Genesis(#[from] GenesisError),
+    #[error("{}: {}", .0.display(), .1)]
+    Genesis(PathBuf, GenesisError),
     /// L1.
     #[error("L1: {0}")]
     L1(#[from] L1Error),
@@ -112,7 +112,7 @@ pub struct Args {
     /// Community nodes published at deployment; without it, all communities began on L1.
     #[arg(long)]
     genesis: Option<PathBuf>,
-    /// Block of the deployment, or an earlier one [default: found on chain].
+    /// Block of the deployment, or an earlier one: events are read from it on.
     #[arg(long, default_value_t = 0)]
     from_block: u64,
     /// The last block that is audited: so many before the latest, or `finalized`, which no reorganisation takes back.
@@ -165,8 +165,8 @@ const STALE_S: u64 = 3600;
 /// # Errors
 /// [`AuditError`]; [`AuditError::Failed`] after a report with findings.
 pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
-    let nodes =
-        args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
+    let read = |path: &PathBuf| Genesis::read(path).map_err(|error| AuditError::Genesis(path.clone(), error));
+    let nodes = args.genesis.as_ref().map(read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     // Not told to the parser: a deployment file or the environment may name them, and subcommands need neither.
     let contract = args.contract.as_deref().filter(|_| !args.rpc.is_empty()).ok_or(AuditError::Place)?;
     let contract = parse0(contract).ok_or(AuditError::Contract)?;

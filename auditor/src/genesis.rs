@@ -15,11 +15,11 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
     /// File system.
-    #[error("genesis file: {0}")]
+    #[error("{0}")]
     Io(std::io::ErrorKind),
     /// Not the format above.
     #[error(
-        "genesis file is not {{\"communities\": [{{\"community\": 0, \"node\": \"0x…\"}}]}}: line {line}, column {column}"
+        "no genesis file: it is not {{\"communities\": [{{\"community\": 0, \"node\": \"0x…\"}}]}}: line {line}, column {column}"
     )]
     Format {
         /// Line.
@@ -28,7 +28,7 @@ pub enum GenesisError {
         column: usize,
     },
     /// Too large.
-    #[error("genesis file has more than {MAX_FILE_BYTES} bytes")]
+    #[error("more than {MAX_FILE_BYTES} bytes")]
     TooLarge,
 }
 

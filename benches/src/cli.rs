@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{certificate, growth, operations, run, scale, soak};
+use crate::{certificate, growth, operations, provers, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -27,6 +27,8 @@ pub enum Bench {
     Scale(scale::Args),
     /// Many proofs in one process: memory must not grow. benches/results/soak.json.
     Soak(soak::Args),
+    /// The same batches by one prover process and by several: benches/results/provers.json.
+    Provers(provers::Args),
 }
 
 /// Options of `bench report`.
@@ -60,5 +62,6 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Operations(args) => operations::run(&args),
         Bench::Scale(args) => scale::run(&args),
         Bench::Soak(args) => soak::run(&args),
+        Bench::Provers(args) => provers::run(&args),
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how
 //! cost grows with the shape; [`operations`], what operations and certificates add; [`certificate`], a wallet's proof;
-//! [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
+//! [`soak`], many proofs in one process; [`provers`], one prover process and several. Their figures carry their basis ([`figure`]).
 
 pub mod bar;
 pub mod certificate;
@@ -19,6 +19,7 @@ pub mod growth;
 pub mod memory;
 pub mod native;
 pub mod operations;
+pub mod provers;
 pub mod report;
 pub mod run;
 pub mod scale;

@@ -30,6 +30,7 @@ use crate::{
     contract::Chain,
     growth,
     native::{self, packets_verified_per_s},
+    provers,
     report::{Report, ShapeReport, machine, rounded},
 };
 
@@ -43,6 +44,7 @@ pub(crate) enum Task {
     Prove { job: PathBuf, result: PathBuf, cache: PathBuf },
     Curve(growth::Task),
     Certificate(certificate::Task),
+    Serve(provers::Task),
 }
 
 /// Is this process one that measures for another?
@@ -213,6 +215,7 @@ fn child(task: Task) -> anyhow::Result<()> {
         }
         Task::Curve(task) => growth::child(task)?,
         Task::Certificate(task) => certificate::child(&task)?,
+        Task::Serve(task) => provers::child(&task)?,
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Subcommand;
 use gridveil_cli::{common::keys::secret_text, operator::connect, sequencer};
-use gridveil_meter_client::submit::Admin;
+use gridveil_meter_client::{cli::LocalArgs, submit::Admin};
 use gridveil_protocol::units::Interval;
 use gridveil_prover::cli::CacheArgs;
 use gridveil_verifier_contract::{ChainL1, EthersClient};
@@ -76,6 +76,8 @@ struct UpArgs {
 
 #[derive(Debug, clap::Args)]
 struct SettleArgs {
+    #[command(flatten)]
+    local: LocalArgs,
     /// Directory of `devnet up`.
     #[arg(long, value_name = "DIRECTORY", env = "GRIDVEIL_DEVNET", default_value = "devnet")]
     dir: PathBuf,

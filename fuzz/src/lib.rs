@@ -75,5 +75,7 @@ fn file_of(data: &[u8], name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("the system gives a temporary directory");
     let path = directory.path().join(name);
     std::fs::write(&path, data).expect("a temporary file can be written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, mode).expect("a temporary file is the process's own");
     (directory, path)
 }

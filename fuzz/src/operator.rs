@@ -1,6 +1,7 @@
 //! What the operator's programs read back from disk, and what the operator asks of them.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
@@ -75,18 +76,18 @@ pub fn data_key_file(data: &[u8]) {
     let (community, slots) = KEYS_OF;
     let (directory, _path) = file_of(data, &format!("{community}.keys"));
     let keys = data_keys(directory.path());
-    if keys.load(community, slots).is_err() {
+    if keys.load(community, slots, &BTreeSet::new()).is_err() {
         return;
     }
     for part in (0..4).chain([COMMUNITY_PART]) {
         let label = Label { kind: 2, community, part, first_interval: gridveil_protocol::units::Interval(7) };
-        match keys.seal(&label, b"a part") {
+        match keys.seal(&label, 0, b"a part") {
             Ok(sealed) => {
                 let opened = keys.open_part(&label, &sealed).expect("what was sealed opens");
                 assert_eq!(opened.as_slice(), b"a part");
             }
             // Erased.
-            Err(error) => assert!(matches!(error, DataKeyError::NoKey { .. }), "{error}"),
+            Err(error) => assert!(matches!(error, DataKeyError::NoKey { .. } | DataKeyError::Erased { .. }), "{error}"),
         }
     }
 }

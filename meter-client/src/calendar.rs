@@ -244,7 +244,15 @@ impl Periods {
     /// From when to when a period is, by the clock of the zone.
     #[must_use]
     pub fn span(&self, first: Interval) -> String {
-        span(i64::from(first) * i64::from(self.length_s), self.period_s(), &self.zone)
+        self.spans(first, first)
+    }
+
+    /// From when the period that begins with `first` is, to the end of the one that begins with `last`.
+    #[must_use]
+    pub fn spans(&self, first: Interval, last: Interval) -> String {
+        let begins = |interval: Interval| i64::from(interval) * i64::from(self.length_s);
+        let length_s = begins(last).saturating_sub(begins(first)).saturating_add(self.period_s());
+        span(begins(first), length_s, &self.zone)
     }
 }
 

@@ -147,6 +147,19 @@ mod tests {
 
     const CHEAP: Cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
 
+    /// Files of devices must open for ever. The bytes come from other implementations of Argon2id and the cipher.
+    #[test]
+    fn the_layout_does_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meter.device");
+        let known = "4756443100000040000000010000000111111111111111111111111111111111222222222222222222222222\
+                     222222222222222222222222fcd67f9c2588aa6d7a024bd19bf895415adf0c3716a6456aaadc453445137186\
+                     559c8e6535c11f578941ed41df89ade7";
+        std::fs::write(&path, hex::decode(known).unwrap()).unwrap();
+        let device = Device::open(&path, Unlock::Passphrase("correct horse")).unwrap();
+        assert_eq!(device.secret().to_bytes(), std::array::from_fn(|i| if i == 31 { 6 } else { 0 }));
+    }
+
     #[test]
     fn a_devices_key_comes_back_only_with_the_passphrase() {
         let dir = tempfile::tempdir().unwrap();

@@ -289,6 +289,22 @@ mod tests {
         );
     }
 
+    /// As [`the_layout_does_not_change`], for the household's file of today.
+    #[test]
+    fn the_households_layout_does_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let known = "47564b3200000040000000010000000111111111111111111111111111111111222222222222222222222222\
+                     222222222222222222222222fcd67f9c2588aa6d7a024bd19bf895415adf0c3716a6456aaadc453445137185\
+                     03b1d8f27caf8a73c4715acd276ab0f871912244652e607a296482fd3fb63cb4fd9c5024255745cbeaf32634\
+                     00ef1acc";
+        std::fs::write(&path, hex::decode(known).unwrap()).unwrap();
+        let keys = Keys::open(&path, "correct horse").unwrap();
+        let secret = |last| std::array::from_fn(|i| if i == SECRET_BYTES - 1 { last } else { 0 });
+        assert_eq!([keys.owner.to_bytes(), *keys.folder.as_bytes()], [secret(5), secret(6)]);
+        assert!(keys.device().is_none());
+    }
+
     #[test]
     fn debug_shows_no_secret() {
         let keys = Keys::generate().unwrap();

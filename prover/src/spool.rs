@@ -1,15 +1,17 @@
 //! A queue that is a directory, between a sequencer and prover processes.
 //!
 //! ```text
-//! jobs/ID.ATTEMPT            waiting
-//! claimed/ID.ATTEMPT.WORKER  being proved; its modification time is the worker's heartbeat
-//! results/ID                 proved
-//! poisoned/ID, errors/ID     set aside, and why
-//! tmp/                       files being written
+//! jobs/ID.ATTEMPT.BATCH                   waiting
+//! claimed/ID.ATTEMPT.WORKER.LEASE.BATCH   being proved; its modification time is the worker's heartbeat
+//! workers/NAME                            a prover that serves, the same; its lease is in it (ms)
+//! results/ID                              proved
+//! poisoned/ID, errors/ID                  set aside, and why
+//! tmp/                                    files being written
 //! ```
 //! Every step is one rename within one file system, so a process killed at any point leaves a job in exactly one place
 //! (or its result as well, in which case the job is dropped by whoever meets it next). A claim whose heartbeat is older
-//! than the lease is put back with the next attempt number; after the last attempt it is set aside. Jobs are named by
+//! than its lease is put back with the next attempt number; after the last attempt it is set aside. Heartbeats are
+//! compared by the clock of the file system alone. Jobs are named by
 //! their contents, so a job delivered twice has one result.
 //!
 //! Every file is sealed with XChaCha20-Poly1305 under a shared key: `"GVSPOOL1" | nonce (24) | ciphertext`, its kind
@@ -17,6 +19,7 @@
 //! without it can put a job or a result in.
 
 mod key;
+mod presence;
 
 use std::{
     fmt, fs,
@@ -32,10 +35,12 @@ use gridveil_keystore::{
 use zeroize::{Zeroize, Zeroizing};
 
 pub use key::SpoolKey;
+use presence::touch;
 
 use crate::{
     job::{JobEncoding, JobId, ProofJob, ProofResult},
     store::StoreError,
+    worker::LEASE,
 };
 
 const MAGIC: &[u8; 8] = b"GVSPOOL1";
@@ -99,7 +104,7 @@ pub struct SpoolConfig {
 
 impl Default for SpoolConfig {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), attempts: 3 }
+        Self { lease: LEASE, attempts: 3 }
     }
 }
 
@@ -135,6 +140,7 @@ pub struct Claim {
     pub attempt: u32,
     /// The job.
     pub job: ProofJob,
+    worker: String,
     file: PathBuf,
 }
 
@@ -144,13 +150,36 @@ impl Claim {
     pub fn beat(&self) -> bool {
         touch(&self.file).is_ok()
     }
+
+    /// Who has it.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.worker
+    }
 }
 
-fn touch(path: &Path) -> io::Result<()> {
-    fs::OpenOptions::new().append(true).open(path)?.set_modified(SystemTime::now())
+/// A file of `jobs` or `claimed`, by its name.
+struct Named {
+    id: JobId,
+    attempt: u32,
+    /// Zero where a release before this one has named it.
+    batch: u64,
+    path: PathBuf,
 }
 
-const PLACES: [&str; 6] = ["jobs", "claimed", "results", "poisoned", "errors", "tmp"];
+impl Named {
+    fn read(path: PathBuf) -> Option<Self> {
+        let parts: Vec<&str> = path.file_name()?.to_str()?.split('.').collect();
+        let (id, attempt) = (JobId::parse(parts.first()?)?, parts.get(1)?.parse().ok()?);
+        let batch = match parts.as_slice() {
+            [_, _, batch] | [_, _, _, _, batch] => batch.parse().unwrap_or(0),
+            _ => 0,
+        };
+        Some(Self { id, attempt, batch, path })
+    }
+}
+
+const PLACES: [&str; 7] = ["jobs", "claimed", "workers", "results", "poisoned", "errors", "tmp"];
 
 impl Spool {
     /// Opens a spool, making its directories.
@@ -196,19 +225,12 @@ impl Spool {
             .map_err(|_| SpoolError::Sealed { name: id.to_string() })
     }
 
-    /// Files of a place whose names are an id, an attempt and, in `claimed`, a worker.
-    fn list(&self, place: &str) -> Result<Vec<(JobId, u32, PathBuf)>, SpoolError> {
+    /// Files of `jobs` or `claimed`.
+    fn list(&self, place: &str) -> Result<Vec<Named>, SpoolError> {
         let dir = self.root.join(place);
         let mut found = Vec::new();
         for entry in fs::read_dir(&dir).map_err(io_at(&dir))? {
-            let entry = entry.map_err(io_at(&dir))?;
-            let name = entry.file_name();
-            let mut parts = name.to_str().unwrap_or_default().splitn(3, '.');
-            let id = parts.next().and_then(JobId::parse);
-            let attempt = parts.next().and_then(|attempt| attempt.parse().ok());
-            if let (Some(id), Some(attempt)) = (id, attempt) {
-                found.push((id, attempt, entry.path()));
-            }
+            found.extend(Named::read(entry.map_err(io_at(&dir))?.path()));
         }
         Ok(found)
     }
@@ -221,7 +243,7 @@ impl Spool {
         let mut json = job.to_json()?;
         let id = job.id()?;
         if self.state(id)? == SpoolState::Unknown {
-            self.put("jobs", &format!("{id}.1"), id, &json)?;
+            self.put("jobs", &format!("{id}.1.{}", job.batch), id, &json)?;
         }
         json.zeroize();
         Ok(id)
@@ -237,7 +259,7 @@ impl Spool {
         }
         // Waiting is looked for before claimed and again after: a job moves between the two.
         for place in ["jobs", "claimed", "jobs"] {
-            if self.list(place)?.iter().any(|(other, ..)| *other == id) {
+            if self.list(place)?.iter().any(|file| file.id == id) {
                 return Ok(if place == "jobs" { SpoolState::Waiting } else { SpoolState::Claimed });
             }
         }
@@ -258,13 +280,19 @@ impl Spool {
         result.map(Some).ok_or_else(|| SpoolError::Contents { name: id.to_string() })
     }
 
+    /// Is there a result?
+    #[must_use]
+    pub fn is_done(&self, id: JobId) -> bool {
+        self.at("results", id).exists()
+    }
+
     /// Forgets a job and its result, error or place in the queue.
     ///
     /// # Errors
     /// [`SpoolError::Store`].
     pub fn forget(&self, id: JobId) -> Result<(), SpoolError> {
         let queued = ["jobs", "claimed"].into_iter().map(|place| self.list(place)).collect::<Result<Vec<_>, _>>()?;
-        let queued = queued.into_iter().flatten().filter(|(other, ..)| *other == id).map(|(_, _, path)| path);
+        let queued = queued.into_iter().flatten().filter(|file| file.id == id).map(|file| file.path);
         for path in queued.chain(["poisoned", "errors", "results"].map(|place| self.at(place, id))) {
             remove(&path)?;
         }
@@ -277,11 +305,13 @@ impl Spool {
     /// [`SpoolError::Store`]. A job that cannot be read is set aside, not an error.
     pub fn claim(&self, worker: &str) -> Result<Option<Claim>, SpoolError> {
         let mut waiting = self.list("jobs")?;
-        waiting.sort_by_key(|(id, _, path)| (fs::metadata(path).and_then(|m| m.modified()).ok(), *id));
-        for (id, attempt, path) in waiting {
+        // The oldest batch first, also if it comes back from a worker that went silent: batches settle in order.
+        waiting.sort_by_key(|file| (file.batch, file.id));
+        for Named { id, attempt, batch, path } in waiting {
             // The heartbeat starts before the claim does: a rename keeps the time, and an old one would look like a
             // dead worker's.
-            let claimed = self.at("claimed", format!("{id}.{attempt}.{worker}"));
+            let lease = self.config.lease.as_millis();
+            let claimed = self.at("claimed", format_args!("{id}.{attempt}.{worker}.{lease}.{batch}"));
             if touch(&path).and_then(|()| fs::rename(&path, &claimed)).is_err() {
                 continue;
             }
@@ -300,18 +330,23 @@ impl Spool {
             };
             let job = ProofJob::from_json(&contents).ok().filter(|job| job.id().is_ok_and(|named| named == id));
             match job {
-                Some(job) => return Ok(Some(Claim { id, attempt, job, file: claimed })),
+                Some(job) => return Ok(Some(Claim { id, attempt, job, worker: worker.to_owned(), file: claimed })),
                 None => self.set_aside(id, &claimed, "not the job its name says")?,
             }
         }
         Ok(None)
     }
 
-    /// Hands in a result.
+    /// Hands in a result. The first one counts, and one that nobody asks for any more is dropped.
     ///
     /// # Errors
     /// [`SpoolError`].
     pub fn finish(&self, claim: &Claim, result: &ProofResult) -> Result<(), SpoolError> {
+        let forgotten = || !claim.file.exists() && self.state(claim.id).is_ok_and(|at| at == SpoolState::Unknown);
+        if self.is_done(claim.id) || forgotten() {
+            tracing::info!(job = %claim.id, "another worker was faster");
+            return Ok(remove(&claim.file)?);
+        }
         let json = serde_json::to_vec(result).map_err(|_| SpoolError::Encoding)?;
         self.put("results", &claim.id.to_string(), claim.id, &json)?;
         Ok(remove(&claim.file)?)
@@ -325,7 +360,7 @@ impl Spool {
         if permanent || claim.attempt >= self.config.attempts {
             return self.set_aside(claim.id, &claim.file, error);
         }
-        self.put_back(claim.id, claim.attempt.saturating_add(1), &claim.file)
+        self.put_back(claim.id, claim.attempt.saturating_add(1), claim.job.batch, &claim.file)
     }
 
     /// Puts a job back untouched: a stopped worker's attempt does not count.
@@ -333,11 +368,11 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Store`].
     pub fn release(&self, claim: &Claim) -> Result<(), SpoolError> {
-        self.put_back(claim.id, claim.attempt, &claim.file)
+        self.put_back(claim.id, claim.attempt, claim.job.batch, &claim.file)
     }
 
-    fn put_back(&self, id: JobId, attempt: u32, file: &Path) -> Result<(), SpoolError> {
-        let waiting = self.at("jobs", format!("{id}.{attempt}"));
+    fn put_back(&self, id: JobId, attempt: u32, batch: u64, file: &Path) -> Result<(), SpoolError> {
+        let waiting = self.at("jobs", format_args!("{id}.{attempt}.{batch}"));
         match fs::rename(file, &waiting) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(&waiting)(error)),
             _ => Ok(()),
@@ -352,32 +387,6 @@ impl Spool {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(&aside)(error)),
             _ => Ok(()),
         }
-    }
-
-    /// Puts claims back whose worker has not been heard of for a lease. How many.
-    ///
-    /// # Errors
-    /// [`SpoolError`].
-    pub fn redeliver(&self, worker: &str) -> Result<usize, SpoolError> {
-        let mut count = 0;
-        for (id, attempt, file) in self.list("claimed")? {
-            let Ok(beat) = fs::metadata(&file).and_then(|metadata| metadata.modified()) else { continue };
-            if SystemTime::now().duration_since(beat).unwrap_or_default() <= self.config.lease {
-                continue;
-            }
-            if self.at("results", id).exists() {
-                remove(&file)?;
-                continue;
-            }
-            tracing::warn!(job = %id, attempt, worker, "a worker has gone silent: its job is delivered again");
-            if attempt >= self.config.attempts {
-                self.set_aside(id, &file, "every worker that took it has gone silent (killed, or out of memory?)")?;
-            } else {
-                self.put_back(id, attempt.saturating_add(1), &file)?;
-            }
-            count += 1;
-        }
-        Ok(count)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     job::{JobId, ProofJob, ProofResult},
     progress::Progress,
     prover::{Prove, ProverError},
-    spool::{self, Spool, SpoolError},
+    spool::{self, Spool, SpoolError, SpoolState},
 };
 
 /// What a worker asks of a queue. Every call may be repeated after an error that [is temporary](Self::is_temporary).
@@ -66,6 +66,11 @@ pub trait Queue: Sync {
     /// Of the queue itself.
     fn release(&self, claim: &Self::Claim) -> Result<(), Self::Error>;
 
+    /// Waits while there is nothing to claim: for `poll`, or until the queue hears of a job, or `stop` is set.
+    fn idle(&self, poll: Duration, stop: &AtomicBool) {
+        sleep_until(poll, stop);
+    }
+
     /// Says that `worker` serves no longer.
     ///
     /// # Errors
@@ -103,12 +108,25 @@ impl Queue for Spool {
     }
 
     fn claim(&self, worker: &str) -> Result<Option<spool::Claim>, SpoolError> {
+        self.serving(worker)?;
         self.redeliver(worker)?;
         Self::claim(self, worker)
     }
 
     fn beat(&self, claim: &spool::Claim) -> Result<Beat, SpoolError> {
-        Ok(if claim.beat() { Beat::Held } else { Beat::Lost })
+        self.serving(claim.worker())?;
+        if self.is_done(claim.id) {
+            return Ok(Beat::Settled);
+        }
+        if claim.beat() {
+            return Ok(Beat::Held);
+        }
+        // Neither claimed nor waiting nor set aside: it was forgotten, and nobody asks for it any more.
+        Ok(if matches!(self.state(claim.id)?, SpoolState::Unknown | SpoolState::Done) {
+            Beat::Settled
+        } else {
+            Beat::Lost
+        })
     }
 
     fn finish(&self, claim: &spool::Claim, result: &ProofResult) -> Result<(), SpoolError> {
@@ -122,6 +140,10 @@ impl Queue for Spool {
     fn release(&self, claim: &spool::Claim) -> Result<(), SpoolError> {
         Self::release(self, claim)
     }
+
+    fn leave(&self, worker: &str) -> Result<(), SpoolError> {
+        Self::leave(self, worker)
+    }
 }
 
 /// How a worker runs.
@@ -133,13 +155,15 @@ pub struct WorkerConfig {
     pub poll: Duration,
     /// Stop at the first look at an empty queue.
     pub once: bool,
+    /// A proof that takes longer keeps its claim no more: its prover hangs, and another may do better.
+    pub limit: Duration,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
         // The random part: process ids repeat from machine to machine, and on one machine in time.
         let name = format!("worker-{}-{:08x}", std::process::id(), rand::thread_rng().r#gen::<u32>());
-        Self { name, poll: Duration::from_millis(500), once: false }
+        Self { name, poll: Duration::from_millis(500), once: false, limit: LIMIT }
     }
 }
 
@@ -152,10 +176,15 @@ pub struct Served {
     pub failed: usize,
 }
 
+/// A claim without a heartbeat for this long is another worker's, unless a worker is told otherwise. The job of a killed
+/// prover waits for so long; a machine under load, or a database that pauses, may be silent for three quarters of it.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// A proof that takes longer hangs, unless a worker is told otherwise: the slowest known takes a few minutes.
+pub const LIMIT: Duration = Duration::from_secs(1800);
 /// Beats of a claim within one lease.
 const BEATS: u32 = 4;
 /// How soon a stop is noticed.
-const ALERT: Duration = Duration::from_millis(50);
+pub(crate) const ALERT: Duration = Duration::from_millis(50);
 /// Between tries at a queue that does not answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -178,9 +207,9 @@ pub fn serve<Q: Queue>(
     let mut served = Served::default();
     while !stop.load(Ordering::Relaxed) {
         match retry::<Q, _>(stop, Duration::ZERO, || queue.claim(&config.name)) {
-            Ok(Some(claim)) => attempt(prover, queue, &claim, stop, progress, &mut served)?,
+            Ok(Some(claim)) => attempt(prover, queue, config.limit, &claim, stop, progress, &mut served)?,
             Ok(None) if config.once => break,
-            Ok(None) => sleep_until(config.poll, stop),
+            Ok(None) => queue.idle(config.poll, stop),
             Err(error) if Q::is_temporary(&error) => break,
             Err(error) => return Err(error),
         }
@@ -193,6 +222,7 @@ pub fn serve<Q: Queue>(
 fn attempt<Q: Queue>(
     prover: &dyn Prove,
     queue: &Q,
+    limit: Duration,
     claim: &Q::Claim,
     stop: &AtomicBool,
     progress: &dyn Progress,
@@ -201,7 +231,7 @@ fn attempt<Q: Queue>(
     let (id, attempt, job) = Q::job(claim);
     tracing::info!(job = %id, batch = job.batch, attempt, "claimed");
     let settled = AtomicBool::new(false);
-    match with_heartbeat(queue, claim, stop, &settled, || {
+    match with_heartbeat(queue, limit, claim, stop, &settled, || {
         prover.prove_job(job, &Stoppable { flags: [stop, &settled], progress })
     }) {
         Ok(result) => {
@@ -255,7 +285,7 @@ fn retry<Q: Queue, T>(
 }
 
 /// Sleeps. It wakes early when `stop` is set, but never so early that a loop around it would spin.
-fn sleep_until(pause: Duration, stop: &AtomicBool) {
+pub(crate) fn sleep_until(pause: Duration, stop: &AtomicBool) {
     let end = Instant::now() + pause;
     loop {
         thread::sleep(end.saturating_duration_since(Instant::now()).min(ALERT));
@@ -298,6 +328,7 @@ impl Drop for StopGuard<'_> {
 /// needed any more, and gives the job back when `stop` is set.
 fn with_heartbeat<Q: Queue, T>(
     queue: &Q,
+    limit: Duration,
     claim: &Q::Claim,
     stop: &AtomicBool,
     settled: &AtomicBool,
@@ -305,7 +336,7 @@ fn with_heartbeat<Q: Queue, T>(
 ) -> T {
     let (done, ended) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
-        scope.spawn(|| keep(queue, claim, stop, settled, &done, &ended));
+        scope.spawn(|| keep(queue, limit, claim, stop, settled, &done, &ended));
         let _guard = StopGuard(&done, &ended);
         work()
     })
@@ -313,6 +344,7 @@ fn with_heartbeat<Q: Queue, T>(
 
 fn keep<Q: Queue>(
     queue: &Q,
+    limit: Duration,
     claim: &Q::Claim,
     stop: &AtomicBool,
     settled: &AtomicBool,
@@ -321,7 +353,8 @@ fn keep<Q: Queue>(
 ) {
     let pause = (queue.lease() / BEATS).max(Duration::from_millis(1));
     let (id, attempt, _) = Q::job(claim);
-    let (mut last, mut lost) = (Instant::now(), false);
+    let start = Instant::now();
+    let (mut last, mut lost) = (start, false);
     loop {
         {
             let guard = done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -344,6 +377,13 @@ fn keep<Q: Queue>(
             continue;
         }
         last = Instant::now();
+        if start.elapsed() >= limit {
+            // The worker stays in its proof, and takes no other job until that ends.
+            return tracing::error!(
+                job = %id, attempt, limit_s = limit.as_secs(),
+                "the proof takes longer than it may: the lease is let go, another prover takes the job"
+            );
+        }
         match queue.beat(claim) {
             Ok(Beat::Held) => lost = false,
             Ok(Beat::Lost) if lost => {}
@@ -372,7 +412,7 @@ mod tests {
     };
 
     fn once() -> WorkerConfig {
-        WorkerConfig { name: "w".into(), poll: Duration::from_millis(1), once: true }
+        WorkerConfig { name: "w".into(), poll: Duration::from_millis(1), once: true, ..WorkerConfig::default() }
     }
 
     fn spool(dir: &std::path::Path, lease: Duration) -> Spool {
@@ -424,5 +464,34 @@ mod tests {
             assert_eq!(worker.join().unwrap(), Served::default());
         });
         assert_eq!(spool.state(id).unwrap(), SpoolState::Waiting);
+    }
+
+    #[test]
+    fn a_prover_that_hangs_loses_its_job_to_another_and_its_proof_counts_if_it_is_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), Duration::from_millis(400));
+        let id = spool.submit(&job(1)).unwrap();
+        let fake = Fake { shut: true.into(), ..Fake::default() };
+        let stop = AtomicBool::new(false);
+        let config = WorkerConfig { limit: Duration::from_millis(500), ..once() };
+        thread::scope(|scope| {
+            let worker = scope.spawn(|| serve(&fake, &spool, &config, &stop, &Silent).unwrap());
+            let start = Instant::now();
+            while spool.state(id).unwrap() != SpoolState::Claimed {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let other = loop {
+                spool.redeliver("other").unwrap();
+                if let Some(claim) = spool.claim("other").unwrap() {
+                    break claim;
+                }
+                thread::sleep(Duration::from_millis(5));
+                assert!(start.elapsed() < Duration::from_secs(60), "its heartbeat goes on for ever");
+            };
+            fake.shut.store(false, Ordering::SeqCst);
+            assert_eq!(worker.join().unwrap(), Served { proved: 1, failed: 0 });
+            assert_eq!(spool.result(id).unwrap(), Some(answer(&job(1))));
+            assert_eq!((other.attempt, Queue::beat(&spool, &other).unwrap()), (2, Beat::Settled));
+        });
     }
 }

@@ -216,7 +216,8 @@ pub struct Config {
     pub auto_close: bool,
     /// How often [`Config::auto_close`] looks.
     pub auto_close_every: Duration,
-    /// Proofs in work at once.
+    /// Most jobs with the provers at once. Fewer are handed over while fewer provers serve, where the source of proofs
+    /// counts them.
     pub proving: usize,
     /// Batches on their way to L1 at once, at least 1: each builds on the one before.
     pub settling: usize,

@@ -73,8 +73,11 @@ fn read(
     let then = match batch {
         Some(batch) => {
             let [before, after] = reader.account_around(batch, slot)?;
-            let operations = reader.selected_operations(community, first_interval)?.slots;
-            is_for([Some(&before), Some(&after)], &operations, at, owner)
+            let operations = match reader.kept_receipt(batch, slot)? {
+                Some(kept) => kept.operations,
+                None => reader.selected_operations(community, first_interval)?.slots,
+            };
+            is_for([before.as_ref(), after.as_ref()], &operations, at, owner)
         }
         None => now,
     };
@@ -121,7 +124,7 @@ fn operations(
         let applied = reader.applied(*batch)?;
         let around = reader.account_around(*batch, slot)?;
         let operations = reader.selected_operations(applied.community, applied.first_interval)?.slots;
-        if is_for(around.each_ref().map(Some), &operations, usize::from(slot), owner) {
+        if is_for(around.each_ref().map(Option::as_ref), &operations, usize::from(slot), owner) {
             found.extend(operations.into_iter().filter(|signed| signed.operation.slot == slot));
         }
     }

@@ -57,7 +57,19 @@ pub fn in_flight(log_state: &LogState, root: &[u8; 32]) -> Option<Vec<(u32, Effe
 
 /// Why a sequencer does not go on: L1 has a batch that this log does not have.
 pub const FOREIGN: &str = "L1's state root is of no batch in this log: the log is an old copy, or another sequencer \
-                           settles here; go on with the newest log, and with one sequencer";
+                           settles here; go on with the newest log, and with one sequencer (docs/how-to/restore.md)";
+
+/// What is refused then, so that nothing is acknowledged that can never settle.
+#[must_use]
+pub fn old_log() -> Problem {
+    Problem::new(problem::LOG_OLD, "L1 has a batch that the operator's log does not have; keep what you sent")
+}
+
+/// What is refused while a log without its index was not compared with L1: it may be an old copy that was restored.
+#[must_use]
+pub fn unproven_log() -> Problem {
+    Problem::new(problem::LOG_UNPROVEN, "the log was restored, and L1 does not answer yet").after(60)
+}
 
 /// Number of the batch that leads to this state root, 0 for the state before the first; `None` for a root of no batch in
 /// the log. The last ones are looked at first.

@@ -20,6 +20,7 @@ pub mod config;
 mod deployment;
 pub mod emergency;
 pub mod ends;
+pub mod erasing;
 pub mod given_back;
 pub mod joining;
 pub mod l1;
@@ -51,7 +52,10 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
 pub use deployment::deployment_in;
-pub use store::{GenesisState, StoreError, data_keys::create_master_key};
+pub use store::{
+    GenesisState, StoreError,
+    data_keys::{create_master_key, ensure_master_key},
+};
 
 use crate::{
     api::limits::Rate,
@@ -131,8 +135,9 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
 }
 
 impl Opened {
-    /// What can be known of L1 now. One that does not answer stops nobody: the same is looked at before anything is sent.
-    async fn check_l1(&self, l1: &dyn SettlementL1) -> Result<(), Error> {
+    /// What can be known of L1 now, and whether it answered. One that does not stops nobody: the same is looked at before
+    /// anything is sent.
+    async fn check_l1(&self, l1: &dyn SettlementL1) -> Result<bool, Error> {
         if l1.contract() != self.genesis.contract {
             return Err(Error::Config("the L1 client is for another contract than the log"));
         }
@@ -141,7 +146,7 @@ impl Opened {
         }
         match tokio::time::timeout(self.config.limits.l1_answer, l1.state_root()).await {
             Ok(Ok(root)) => match l1::reached(&self.store.store.reader(), &self.store.log_state, &root)? {
-                Some(_) => Ok(()),
+                Some(_) => Ok(true),
                 None => Err(Error::Foreign),
             },
             Ok(Err(L1Error::WrongChain { .. })) => Err(Error::Config("L1 is another chain than the log's")),
@@ -149,16 +154,17 @@ impl Opened {
                 tracing::warn!(
                     "L1 does not answer; packets are taken, and L1 is looked at before anything is sent to it"
                 );
-                Ok(())
+                Ok(false)
             }
         }
     }
 
     /// Resumes every batch at the step the log names, and listens.
     async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
-        self.check_l1(&*l1).await?;
+        let answered = self.check_l1(&*l1).await?;
         let Self { config, store: opened, genesis } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
+        let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
         let reader = opened.store.reader();
         let snapshot = Snapshot {
             height: opened.store.height(),
@@ -174,6 +180,9 @@ impl Opened {
         };
         let (writer, thread) =
             writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+        if unproven {
+            writer.hold_back(l1::unproven_log());
+        }
         let service = Arc::new(Service {
             genesis,
             writer,
@@ -192,7 +201,11 @@ impl Opened {
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
             config,
         });
-        start(service, listeners, &rate, thread)
+        let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
+        if !unfinished.is_empty() {
+            handle.tasks.push(tokio::spawn(erasing::finish(service, unfinished)));
+        }
+        Ok(handle)
     }
 }
 

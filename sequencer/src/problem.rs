@@ -58,6 +58,9 @@ impl Problem {
 
 impl From<crate::store::StoreError> for Problem {
     fn from(error: crate::store::StoreError) -> Self {
+        if error.is_erased() {
+            return Self::new(ACCOUNT_ERASED, "its keys were overwritten");
+        }
         tracing::error!(%error, "store");
         Self::new(STORE_FAILED, error.to_string())
     }

@@ -1,15 +1,23 @@
 //! The durable store: log (truth), data keys, index (where things are).
 
 pub mod abandoned;
+pub mod accounts;
 mod anew;
+pub mod bodies;
 pub mod data_keys;
+pub mod erasures;
+mod error;
+mod evidence;
 pub mod index;
+mod kept;
 pub mod log;
 pub mod log_state;
+mod modes;
 pub mod pending;
 pub mod pending_substitutes;
 pub mod reader;
 pub mod record;
+pub mod restoring;
 pub mod selected;
 
 use std::{
@@ -28,40 +36,18 @@ use gridveil_protocol::{
 };
 use zeroize::Zeroizing;
 
+pub use error::StoreError;
+
 use self::{
+    bodies::Bodies,
     data_keys::{COMMUNITY_PART, DataKeyError, DataKeys, Label},
+    evidence::{Evidence, check_there},
     index::Index,
     log::{Log, LogError, Record},
     log_state::{Entry, LogState, OrderError},
     reader::StoreReader,
     record::{CommunityAdded, Event, Genesis, OwnState, RecordError, decode_body, encode_body},
 };
-
-/// A store that cannot be opened, read or written. No variant carries content, keys or paths.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Directory of the data.
-    #[error("data directory: {0}")]
-    Directory(std::io::Error),
-    /// Log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Keys.
-    #[error(transparent)]
-    DataKeys(#[from] DataKeyError),
-    /// A record's body.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A record that does not follow.
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    /// Index.
-    #[error("index: {0}")]
-    Index(#[from] sled::Error),
-    /// What the records say does not add up.
-    #[error("store: {0}")]
-    Inconsistent(&'static str),
-}
 
 /// What a deployment starts from, given by the operator once.
 #[derive(Clone, Debug)]
@@ -132,14 +118,23 @@ impl Draft {
     }
 }
 
-/// JSON of something to be sealed.
+/// What a sealed part is filled up to: who has the master key, and not the key of the account, learns no digits of it.
+const PART_BYTES: usize = 1280;
+
+/// JSON of something to be sealed, filled up with blanks.
 ///
 /// # Errors
 /// [`RecordError`], practically never.
 pub fn plain<T: serde::Serialize>(record_kind: u16, value: &T) -> Result<Zeroizing<Vec<u8>>, RecordError> {
-    serde_json::to_vec(value)
+    let mut json = serde_json::to_vec(value)
         .map(Zeroizing::new)
-        .map_err(|_| RecordError { kind: record_kind, why: "cannot be written" })
+        .map_err(|_| RecordError { kind: record_kind, why: "cannot be written" })?;
+    let bytes = json.len().next_multiple_of(PART_BYTES);
+    // Of its final size from the start: growing would leave a copy behind.
+    let mut filled = Zeroizing::new(Vec::with_capacity(bytes));
+    filled.append(&mut json);
+    filled.resize(bytes, b' ');
+    Ok(filled)
 }
 
 /// Sealed parts of a community's state.
@@ -185,10 +180,13 @@ pub struct Opened {
     pub tree: SparseTree,
     /// Was the index rebuilt?
     pub index_rebuilt: bool,
+    /// Keys of accounts that are to be erased: that was interrupted, or a backup has brought them back.
+    pub unfinished: BTreeSet<data_keys::KeyName>,
 }
 
-fn add(log_state: &mut LogState, record: &Record) -> Result<Vec<Entry>, StoreError> {
-    let (public, _) = decode_body(record.kind, &record.body)?;
+fn add(log_state: &mut LogState, bodies: &Bodies, record: Record) -> Result<Vec<Entry>, StoreError> {
+    let body = bodies.open(record.kind, record.body)?;
+    let (public, _) = decode_body(record.kind, &body)?;
     Ok(log_state.add(&Event::decode(record.kind, public)?, record.offset)?)
 }
 
@@ -212,18 +210,25 @@ impl Store {
         master_key_file: &Path,
         genesis: Option<&GenesisState>,
     ) -> Result<Opened, StoreError> {
-        std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
+        modes::close(directory).map_err(StoreError::Directory)?;
         let path = log::path_in(directory);
+        check_there(directory, &path)?;
+        let master = data_keys::read_master_key(master_key_file)?;
+        let index_key = |id: &[u8; 16]| bodies::derived("gridveil log index v1", &master, id);
         let mut log_state = LogState::default();
+        let mut evidence = Evidence::default();
         // Entries that the index does not have. A later record may have replaced them.
         let mut missing = BTreeSet::new();
         // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
         let mut index = None;
-        let log = Log::open::<StoreError>(&path, |_, record| {
-            let entries = add(&mut log_state, &record)?;
+        let log = Log::open::<StoreError>(&path, |identity, record| {
             if index.is_none() {
-                index = Some(Index::open(&directory.join("index"))?);
+                let opened = Index::open(&directory.join("index"), index_key(&identity.id))?;
+                evidence.seen = opened.seen();
+                index = Some(opened);
             }
+            evidence.compare(&record)?;
+            let entries = add(&mut log_state, &Bodies::of(&master, identity), record)?;
             for entry in entries {
                 let held = index.as_ref().is_some_and(|i: &Index| i.holds(&entry));
                 if held {
@@ -234,20 +239,24 @@ impl Store {
             }
             Ok(())
         })?;
-        let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
+        let bodies = Bodies::of(&master, &log.identity());
+        let mut index = index.map_or_else(|| Index::open(&directory.join("index"), index_key(&log.id())), Ok)?;
+        evidence.seen = index.seen();
+        evidence.check(log.tip().height)?;
         let good = missing.is_empty() && index.is_at(&log.tip(), &log_state.root, log_state.entries);
         let rebuilt = log.tip().height > 0 && !good;
         if rebuilt {
             tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
-            rebuild(&log, &index)?;
+            // Old pages may have what was erased, or what an earlier release wrote in clear.
+            index = index.anew(&directory.join("index"))?;
+            rebuild(&log, &bodies, &index)?;
         } else if log.tip().height == 0 {
             index.clear()?;
         }
         let data_keys = DataKeys::open(&directory.join("keys"), master_key_file, log.id())?;
-        for (community, entry) in &log_state.communities {
-            data_keys.load(*community, entry.shape.members)?;
-        }
-        let reader = Arc::new(StoreReader::new(log.reader()?, data_keys, index.clone()));
+        let unfinished = erasures::unfinished(&erasures::path_in(directory), &data_keys, &log_state)?;
+        load_keys(&data_keys, &log_state)?;
+        let reader = Arc::new(StoreReader::new(log.reader()?, bodies, data_keys, index.clone()));
         let mut store = Self { log, index, reader, staged: Vec::new(), staged_entries: Vec::new(), staged_bytes: 0 };
         match genesis {
             Some(genesis) => store.begin(&mut log_state, genesis)?,
@@ -261,7 +270,7 @@ impl Store {
         }
         let stored = log_state.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
         let (communities, tree) = load_state(&store.reader, &log_state, stored)?;
-        Ok(Opened { store, log_state, communities, tree, index_rebuilt: rebuilt })
+        Ok(Opened { store, log_state, communities, tree, index_rebuilt: rebuilt, unfinished })
     }
 
     /// Writes what of a genesis is not in the log yet: all of it at the first start, the rest of it after one that was
@@ -321,9 +330,11 @@ impl Store {
         let sealed = draft
             .parts
             .iter()
-            .map(|(label, plain)| self.reader.data_keys().seal(label, plain))
+            .map(|(label, plain)| {
+                self.reader.data_keys().seal(label, generation(log_state, &draft.event, label), plain)
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        let body = encode_body(&public, &sealed);
+        let body = self.reader.bodies().seal(draft.event.kind(), encode_body(&public, &sealed))?;
         if body.len() > log::MAX_BODY_BYTES as usize {
             return Err(LogError::BodyLength { got: body.len() }.into());
         }
@@ -358,11 +369,38 @@ impl Store {
     }
 }
 
-fn rebuild(log: &Log, index: &Index) -> Result<(), StoreError> {
+/// Loads every key that is not erased, and sees that those are there that are in use.
+fn load_keys(keys: &DataKeys, log_state: &LogState) -> Result<(), DataKeyError> {
+    for (community, entry) in &log_state.communities {
+        keys.load(*community, entry.shape.members, &log_state.erased)?;
+        let old = |(slot, generation): (u16, u32)| !keys.knows((*community, slot, generation));
+        if entry.switches.current().any(old) {
+            let why = "is an old copy: it lacks keys that were made later. Put the newest one back";
+            return Err(DataKeyError::KeyFile { community: *community, why });
+        }
+    }
+    Ok(())
+}
+
+/// Generation of the key that a part is sealed under.
+fn generation(log_state: &LogState, event: &Event, label: &Label) -> u32 {
+    let Some(state) = log_state.communities.get(&label.community) else { return 0 };
+    if let Event::Applied(applied) = event
+        && let Some(ended) = applied.ended.iter().find(|ended| ended.slot == label.part)
+    {
+        return ended.generation;
+    }
+    if let Event::Kept(kept) = event {
+        return state.switches.generation_in(label.part, kept.batch);
+    }
+    state.switches.generation(label.part)
+}
+
+fn rebuild(log: &Log, bodies: &Bodies, index: &Index) -> Result<(), StoreError> {
     index.clear()?;
     let mut again = LogState::default();
     log.scan::<StoreError>(|record| {
-        let entries = add(&mut again, &record)?;
+        let entries = add(&mut again, bodies, record)?;
         index.add(entries, &log.tip(), &again.root)?;
         Ok(())
     })?;
@@ -416,3 +454,6 @@ fn load_state(
     }
     Ok((communities, tree))
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,7 @@ pub struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     snapshot: Arc<RwLock<Snapshot>>,
     changed: watch::Sender<u64>,
+    held_back: Arc<RwLock<Option<Problem>>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -149,7 +150,7 @@ pub fn start(mut store: Store, snapshot: Snapshot, queue_length: usize) -> std::
     let mut working = snapshot.clone();
     let snapshot = Arc::new(RwLock::new(snapshot));
     let (changed, _) = watch::channel(0);
-    let writer = Writer { queue, snapshot: Arc::clone(&snapshot), changed: changed.clone() };
+    let writer = Writer { queue, snapshot: Arc::clone(&snapshot), changed: changed.clone(), held_back: Arc::default() };
     let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
         let mut group = Vec::with_capacity(GROUP);
         while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -250,14 +251,31 @@ impl Writer {
         self.changed.subscribe()
     }
 
-    /// Asks for a decision; refuses when the queue is full.
+    /// Refuses every input of others, with this, until [`Writer::admit`]: the log may be an old copy, and what it takes in
+    /// would settle nowhere.
+    pub fn hold_back(&self, problem: Problem) {
+        *self.held_back.write().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+    }
+
+    /// Takes input again: L1 is where this log leads.
+    pub fn admit(&self) {
+        let held = self.held_back.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        if held {
+            *self.held_back.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Asks for a decision; refuses when the queue is full, or the log may be an old copy.
     ///
     /// # Errors
-    /// What `decide` refuses, `queue.full`, `store.failed`.
+    /// What `decide` refuses, `queue.full`, `store.failed`, `log.old`, `log.unproven`.
     pub async fn submit<T: Send + 'static>(
         &self,
         decide: impl FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        if let Some(problem) = &*self.held_back.read().unwrap_or_else(PoisonError::into_inner) {
+            return Err(problem.clone());
+        }
         let (job, answer) = job(decide);
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {

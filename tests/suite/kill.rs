@@ -143,7 +143,7 @@ impl World {
         });
 
         let token = "a token of the test".to_owned();
-        std::fs::write(at("genesis"), serde_json::to_vec(&[plan.community().unwrap()]).unwrap()).unwrap();
+        write_secret(at("genesis"), &serde_json::to_string(&[plan.community().unwrap()]).unwrap());
         write_secret(at("token"), &token);
         write_secret(at("operator"), ANVIL_KEYS[0]);
         let contract = l1.contract().iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));

@@ -11,6 +11,16 @@ use crate::types::{
     TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
+/// A contract that gives no reason often is another one: a call to a function that it does not have ends so.
+fn refused_with(name: &str) -> String {
+    match name {
+        "unknown" => {
+            "the contract refused without a reason; if every call ends so, the address is another contract's".into()
+        }
+        name => format!("contract refused with {name}"),
+    }
+}
+
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum L1Error {
@@ -22,7 +32,7 @@ pub enum L1Error {
     #[error("transaction pending: {0}")]
     Pending(String),
     /// The contract refused; `name` is its custom error.
-    #[error("contract refused with {name}")]
+    #[error("{}", refused_with(name))]
     Reverted {
         /// Name of the custom error, or `unknown`.
         name: String,

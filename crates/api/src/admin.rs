@@ -36,6 +36,30 @@ pub struct ClosedPeriod {
     pub new_root: Fr,
 }
 
+/// Asks `POST /admin/v1/members/{c}/{slot}/erase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EraseRequest {
+    /// Which account of the slot, from 0; may be left out where only one has ended and is not erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<u32>,
+}
+
+/// An account whose keys are overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedAccount {
+    /// Community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// Which account of the slot, from 0.
+    pub account: u32,
+    /// Batch with which it ended.
+    pub ended_with: u64,
+    /// Batches whose receipts the other members keep.
+    pub batches: usize,
+}
+
 /// `GET /admin/v1/communities/{c}/missing`: what the meter data manager has to substitute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingPackets {
@@ -256,6 +280,7 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
     &[
         ("`POST /admin/v1/communities/{c}/close` `{\"first_interval\":420000}`", Some(same::<ClosedPeriod>)),
         ("`GET /admin/v1/communities/{c}/missing`", Some(same::<MissingPackets>)),
+        ("`POST /admin/v1/members/{c}/{slot}/erase` `{\"account\":0}`", Some(same::<ErasedAccount>)),
         (
             "`POST /admin/v1/communities/{c}/tariffs` `{\"first_interval\":420000,\"tariff\":{\"intervals\":[...]}}`",
             Some(same::<PublishedTariff>),

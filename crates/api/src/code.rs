@@ -125,6 +125,12 @@ codes! {
     CLIENT_TOO_MANY = "client.too_many", 429, Client, true, "Too many requests of this client";
     REQUEST_TIMEOUT = "request.timeout", 503, Server, true, "Not done in time";
     QUEUE_FULL = "queue.full", 503, Server, true, "Too many requests in work";
+    ACCOUNT_LIVES = "account.lives", 409, Operator, false, "No account of this slot has ended";
+    ACCOUNT_NOT_FINAL = "account.not_final", 409, Operator, true, "Something of the account is not final on L1 yet";
+    ACCOUNT_SEVERAL = "account.several", 409, Operator, false, "Several accounts of this slot have ended";
+    ACCOUNT_ERASED = "account.erased", 404, Client, false, "It was erased with its account";
+    LOG_OLD = "log.old", 503, Operator, true, "The operator's log is an old copy";
+    LOG_UNPROVEN = "log.unproven", 503, Operator, true, "The operator's log is not compared with L1 yet";
     STORE_FAILED = "store.failed", 503, Server, true, "The log could not be written";
     INTERNAL = "internal", 500, Server, true, "Internal error";
     ADMIN_TOKEN = "admin.token", 401, Operator, false, "Bearer token is missing or wrong";

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::{AuditReport, cli, deployment::Generated};
+use gridveil_meter_client::{calendar::Periods, cli::LocalArgs};
 use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
     cli::{CacheArgs, CeremonyArgs},
@@ -64,13 +65,13 @@ enum Command {
     #[command(after_help = open::EXAMPLE)]
     OpenHeader(open::Args),
     /// Checks a balance that a member opens, against L1 alone.
-    #[command(after_help = account::EXAMPLE)]
+    #[command(after_help = account::example!("balance"))]
     Balance(account::Args),
     /// Checks what a meter counted in a period, as a member opens it, against L1 alone.
-    #[command(after_help = account::EXAMPLE)]
+    #[command(after_help = account::example!("reading"))]
     Reading(account::Args),
     /// Checks a bill that a member opens, against L1 alone.
-    #[command(after_help = account::EXAMPLE)]
+    #[command(after_help = account::example!("bill"))]
     Bill(account::Args),
     /// Checks that a filed report is the one that was made, and who signed it.
     #[command(after_help = report::EXAMPLE)]
@@ -81,6 +82,8 @@ enum Command {
 struct RetirementArgs {
     /// The statement's file, from its holder.
     file: PathBuf,
+    #[command(flatten)]
+    local: LocalArgs,
     #[command(flatten)]
     rollup: Rollup,
     /// For machines.
@@ -106,12 +109,13 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
     let params = chain.wait(chain.client().community(origin.community))?;
     // L1 has settled a period of it.
     let length = params.map_or(0, |params| params.interval_length_s);
+    let periods = Periods::new(None, origin.intervals, length, args.local.zone.clone());
     let purpose = format!("{:?}", statement.purpose).to_lowercase();
     let stands = if retired.settled { "ok" } else { "ok, and its notes wait in L1's queue: it can still be undone" };
     let rows = [
         ("retirement", stands.to_owned()),
         ("amount", format!("{} kWh", text::kwh(statement.amount))),
-        ("generated in", text::span(origin.first_interval, origin.intervals, length)),
+        ("generated in", periods.span(origin.first_interval)),
         ("community", origin.community.to_string()),
         ("technology", origin.technology.to_string()),
         ("beneficiary", hex0(to_bytes(&statement.beneficiary))),

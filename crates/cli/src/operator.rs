@@ -6,6 +6,8 @@ pub mod communities;
 pub mod council;
 pub mod deploy;
 mod key;
+mod log;
+mod member;
 pub mod tariffs;
 mod treasury;
 mod upgrade;
@@ -66,6 +68,10 @@ enum Command {
     Tariff(tariffs::Args),
     /// Encrypted keys for L1.
     Key(key::Args),
+    /// The sequencer's log and its keys, while no sequencer runs.
+    Log(log::Args),
+    /// What a member may ask of the operator about its own data.
+    Member(member::Args),
     /// Who may do what on L1.
     Role(acts::RoleArgs),
     /// The council, and what L1 can prove against a verifier.
@@ -206,6 +212,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Community(args) => communities::run(args),
         Command::Tariff(args) => tariffs::run(args),
         Command::Key(args) => key::run(args),
+        Command::Log(args) => log::run(args),
+        Command::Member(args) => member::run(args),
         Command::Role(args) => acts::role_command(args),
         Command::Council(args) => council::run(args),
         Command::Pause(sender) => acts::pause(sender, true),

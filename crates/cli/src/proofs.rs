@@ -2,7 +2,7 @@
 //! directory. Prover processes behind a database are in [`crate::queue`].
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -69,9 +69,7 @@ impl ProofSource for PoolProofs {
 #[derive(Debug)]
 pub struct SpoolProofs {
     spool: Spool,
-    /// The latest proof handed over. Its result stays in the spool until another proof is handed over: the sequencer's
-    /// log has it by then.
-    handed_over: Mutex<Option<JobId>>,
+    patience: Duration,
 }
 
 /// One look at the spool.
@@ -85,7 +83,7 @@ impl SpoolProofs {
     /// Proofs from this spool.
     #[must_use]
     pub const fn new(spool: Spool) -> Self {
-        Self { spool, handed_over: Mutex::new(None) }
+        Self { spool, patience: PATIENCE }
     }
 
     async fn ask(&self, job: ProofJob) -> Result<Vec<u8>, ProofError> {
@@ -93,20 +91,17 @@ impl SpoolProofs {
         let mut waiting_since = Instant::now();
         loop {
             match self.blocking(move |spool| look(spool, id)).await? {
-                Seen::Proof(proof) => {
-                    let before = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).replace(id);
-                    if let Some(before) = before.filter(|before| *before != id) {
-                        // Only tidiness: a result that stays does no harm.
-                        let _ = self.blocking(move |spool| spool.forget(before).map_err(|error| refused(&error))).await;
-                    }
-                    return Ok(proof);
-                }
+                Seen::Proof(proof) => return Ok(proof),
                 Seen::Claimed => waiting_since = Instant::now(),
-                Seen::Waiting if waiting_since.elapsed() >= PATIENCE => {
-                    return Err(ProofError::Unavailable(format!(
-                        "no prover process has taken the job for {} s",
-                        PATIENCE.as_secs()
-                    )));
+                // Behind other jobs, while there are provers.
+                Seen::Waiting if waiting_since.elapsed() >= self.patience => {
+                    if self.blocking(|spool| spool.provers().map_err(|error| refused(&error))).await? == 0 {
+                        return Err(ProofError::Unavailable(format!(
+                            "no prover process has been there for {} s",
+                            self.patience.as_secs()
+                        )));
+                    }
+                    waiting_since = Instant::now();
                 }
                 Seen::Waiting => {}
             }
@@ -179,6 +174,17 @@ fn gone() -> ProofError {
 impl ProofSource for SpoolProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         Box::pin(self.ask(job))
+    }
+
+    fn recorded(&self, job: JobId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // A result that stays does no harm.
+            let _ = self.blocking(move |spool| spool.forget(job).map_err(|error| refused(&error))).await;
+        })
+    }
+
+    fn provers(&self) -> BoxFuture<'_, Option<usize>> {
+        Box::pin(async { self.blocking(|spool| spool.provers().map_err(|error| refused(&error))).await.ok() })
     }
 }
 
@@ -257,5 +263,59 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(own.state(id).unwrap(), SpoolState::Unknown);
+    }
+
+    #[test]
+    fn several_proofs_are_made_at_once_and_each_stays_until_it_is_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, own) = (SpoolProofs::new(spool(dir.path(), 5)), spool(dir.path(), 5));
+        let batches = [1, 2, 3, 4];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // No result before all four are claimed.
+                let claims = batches.map(|_| claim(&own));
+                for claim in claims {
+                    own.finish(&claim, &fixture::result(&claim.job, vec![u8::try_from(claim.job.batch).unwrap(); 9]))
+                        .unwrap();
+                }
+            });
+            runtime.block_on(async {
+                let source = Arc::new(source);
+                let mut asking = tokio::task::JoinSet::new();
+                for batch in batches {
+                    let source = Arc::clone(&source);
+                    asking.spawn(async move { (batch, source.prove(fixture::job(batch)).await) });
+                }
+                let all = tokio::time::timeout(Duration::from_secs(60), asking.join_all()).await.unwrap();
+                for (batch, proof) in all {
+                    assert_eq!(proof, Ok(vec![u8::try_from(batch).unwrap(); 9]));
+                }
+                let ids = batches.map(|batch| fixture::job(batch).id().unwrap());
+                assert!(ids.iter().all(|id| own.is_done(*id)), "the log has none of them yet");
+                source.recorded(ids[2]).await;
+                assert_eq!(ids.map(|id| own.is_done(id)), [true, true, false, true]);
+            });
+        });
+    }
+
+    #[test]
+    fn a_job_behind_others_does_not_say_that_nobody_is_there() {
+        use gridveil_prover::worker::Queue;
+        let dir = tempfile::tempdir().unwrap();
+        let worker = spool(dir.path(), 5);
+        let patience = Duration::from_millis(300);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ask = |batch| {
+            let source = SpoolProofs { patience, ..SpoolProofs::new(spool(dir.path(), 5)) };
+            runtime.block_on(async { tokio::time::timeout(patience * 5, source.prove(fixture::job(batch))).await })
+        };
+        assert!(matches!(ask(1), Ok(Err(ProofError::Unavailable(why))) if why.contains("no prover process")));
+        // One serves, and is busy with the first.
+        let busy = Queue::claim(&worker, "w").unwrap().unwrap();
+        assert_eq!(busy.job.batch, 1);
+        assert!(ask(2).is_err(), "it waits");
+        Queue::leave(&worker, "w").unwrap();
+        assert!(matches!(ask(2), Ok(Err(ProofError::Unavailable(_)))));
     }
 }

@@ -1,8 +1,9 @@
 //! The sequencer's source of proofs made on other machines, behind a PostgreSQL database.
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -37,9 +38,49 @@ pub struct QueueProofs(Arc<Shared>);
 struct Shared {
     queue: Queue,
     checker: Box<dyn Check>,
-    /// The latest proof handed over. Its result stays in the queue until another proof is handed over: the sequencer's
-    /// log has it by then.
-    handed_over: Mutex<Option<JobId>>,
+    asked: Mutex<Asked>,
+    seen: Mutex<LastSeen>,
+}
+
+/// The jobs that are asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How often each.
+    jobs: BTreeMap<JobId, usize>,
+    /// Counts what makes an earlier look worthless.
+    changes: u64,
+}
+
+/// What the queue said of all of them: one look is for all, however many there are. Locked during a look, so that who
+/// comes meanwhile waits for what that one sees.
+#[derive(Debug, Default)]
+struct LastSeen {
+    states: BTreeMap<JobId, QueueState>,
+    at: Option<Instant>,
+    changes: u64,
+}
+
+/// A job is looked at while this is there.
+struct Asking(Arc<Shared>, JobId);
+
+impl Asking {
+    fn for_job(shared: &Arc<Shared>, id: JobId) -> Self {
+        let mut asked = shared.asked();
+        *asked.jobs.entry(id).or_default() += 1;
+        asked.changes += 1;
+        drop(asked);
+        Self(Arc::clone(shared), id)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut asked = self.0.asked();
+        let left = asked.jobs.remove(&self.1).unwrap_or(0);
+        if left > 1 {
+            asked.jobs.insert(self.1, left - 1);
+        }
+    }
 }
 
 impl fmt::Debug for QueueProofs {
@@ -60,12 +101,13 @@ impl QueueProofs {
     /// Proofs from this queue.
     #[must_use]
     pub fn new(queue: Queue, checker: impl Check + 'static) -> Self {
-        Self(Arc::new(Shared { queue, checker: Box::new(checker), handed_over: Mutex::new(None) }))
+        Self(Arc::new(Shared { queue, checker: Box::new(checker), asked: Mutex::default(), seen: Mutex::default() }))
     }
 
     async fn ask(&self, job: ProofJob) -> Result<Vec<u8>, ProofError> {
         let job = Arc::new(job);
         let id = self.blocking(&job, Shared::enter).await?;
+        let _asking = Asking::for_job(&self.0, id);
         let mut waiting_since = Instant::now();
         loop {
             match self.blocking(&job, move |shared, job| shared.look(id, job)).await? {
@@ -107,17 +149,36 @@ fn refused(error: &QueueError) -> ProofError {
 impl Shared {
     fn enter(&self, job: &ProofJob) -> Result<JobId, ProofError> {
         let tell = |error: QueueError| refused(&error);
-        let id = self.queue.submit(job).map_err(tell)?;
+        let id = job.id().map_err(|error| ProofError::Failed(error.to_string()))?;
         // Refused in an earlier run: that run stopped, and whoever started this one has looked at why. A poisoned job
-        // waits for a person.
+        // waits for a person. Looked at before the job is put in: a refusal that comes afterwards is one of this run.
         if matches!(self.queue.state(id).map_err(tell)?, QueueState::Refused { .. }) {
-            self.queue.forget(id).and_then(|()| self.queue.submit(job)).map_err(tell)?;
+            self.queue.forget(id).map_err(tell)?;
         }
-        Ok(id)
+        self.queue.submit(job).map_err(tell)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// State of a job, as it was at most half a poll ago.
+    fn state(&self, id: JobId) -> Result<QueueState, ProofError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (jobs, changes) = {
+            let asked = self.asked();
+            (asked.jobs.keys().copied().collect::<Vec<_>>(), asked.changes)
+        };
+        if seen.changes != changes || seen.at.is_none_or(|at| at.elapsed() >= POLL / 2) {
+            seen.at = None;
+            seen.states = self.queue.states(&jobs).map_err(|error| refused(&error))?;
+            (seen.at, seen.changes) = (Some(Instant::now()), changes);
+        }
+        Ok(seen.states.get(&id).cloned().unwrap_or(QueueState::Unknown))
     }
 
     fn look(&self, id: JobId, job: &ProofJob) -> Result<Seen, ProofError> {
-        match self.queue.state(id).map_err(|error| refused(&error))? {
+        match self.state(id)? {
             QueueState::Proven => self.take(id, job),
             QueueState::Waiting { workers } => Ok(Seen::Waiting(workers > 0)),
             QueueState::Claimed => Ok(Seen::Claimed),
@@ -155,16 +216,12 @@ impl Shared {
             Err(error) if error.is_permanent() => return Err(ProofError::Failed(error.to_string())),
             Err(error) => return Err(ProofError::Unavailable(error.to_string())),
         }
-        let before = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).replace(id);
-        if let Some(before) = before.filter(|before| *before != id) {
-            // Only tidiness: a result that stays does no harm.
-            let _ = self.queue.forget(before);
-        }
         Ok(Seen::Proof(result.proof))
     }
 
     fn again(&self, job: &ProofJob, reason: Reason) -> Result<Seen, ProofError> {
         self.queue.again(job, reason).map_err(|error| refused(&error))?;
+        self.asked().changes += 1;
         Ok(Seen::Waiting(true))
     }
 }
@@ -177,11 +234,27 @@ impl ProofSource for QueueProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         Box::pin(self.ask(job))
     }
+
+    fn recorded(&self, job: JobId) -> BoxFuture<'_, ()> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            // A row that stays does no harm: it goes after some days.
+            let _ = tokio::task::spawn_blocking(move || shared.queue.forget(job)).await;
+        })
+    }
+
+    fn provers(&self) -> BoxFuture<'_, Option<usize>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { tokio::task::spawn_blocking(move || shared.queue.provers().ok()).await.ok().flatten() })
+    }
 }
 
 #[cfg(test)]
 #[path = "../../../prover/tests/suite/common/postgres.rs"]
 mod postgres;
+
+#[cfg(test)]
+mod several;
 
 #[cfg(test)]
 mod tests {

@@ -88,8 +88,9 @@ pub struct Args {
     /// in is chosen from final blocks, and a batch is settled in one [default: finalized; on the local chain 0].
     #[arg(long, value_name = "BLOCKS", env = "GRIDVEIL_CONFIRMATIONS")]
     confirmations: Option<Confirmations>,
-    /// Proofs asked for at once of provers in other processes: as many as there are provers, or more.
-    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Most proofs asked for at once of provers in other processes. Within it the number follows the provers that serve: a
+    /// job each and half as many more, and never fewer than 8.
+    #[arg(long, value_name = "NUMBER", default_value_t = PROOFS_AT_ONCE, value_parser = clap::value_parser!(u16).range(1..=256))]
     proofs_at_once: u16,
     /// Settlements on their way to L1 at once: each builds on the one before.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::try_from(MOST_AT_ONCE).unwrap_or(1)))]
@@ -150,6 +151,9 @@ pub struct Args {
     ceremony: CeremonyArgs,
 }
 
+/// Jobs with provers at once, unless told otherwise: a witness of at most 0.6 MB of memory each.
+const PROOFS_AT_ONCE: u16 = 64;
+
 /// A local deployment with everything in one directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a> {
@@ -182,7 +186,7 @@ impl Args {
             operator: OperatorKey { operator_key: Some(dir.join("operator.key")), ..OperatorKey::default() },
             max_gas_gwei: 200,
             confirmations: None,
-            proofs_at_once: 8,
+            proofs_at_once: PROOFS_AT_ONCE,
             settlements_at_once: 3,
             admin_token: dir.join("admin.token"),
             genesis: None,
@@ -217,6 +221,15 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| address()).map_err(|_| "not an address, nor a network such as 10.0.0.0/8".to_owned())
 }
 
+/// Balances and salts are in it: only its owner may read it.
+fn own(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let name = path.display();
+    let mode = std::fs::metadata(path).with_context(|| name.to_string())?.mode();
+    anyhow::ensure!(mode & 0o077 == 0, "--genesis: others may read balances and salts in {name}: chmod 600 {name}");
+    Ok(())
+}
+
 /// The contract's address.
 ///
 /// # Errors
@@ -227,6 +240,7 @@ pub fn address(text: &str) -> anyhow::Result<[u8; 20]> {
 
 fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
     let name = || path.display().to_string();
+    own(path)?;
     let json = std::fs::read(path).with_context(name)?;
     // The message of a JSON error could repeat a balance: only its place is told.
     serde_json::from_slice(&json)
@@ -337,9 +351,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     if logged.is_none() {
         runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
     }
-    if !args.master_key.exists() {
-        gridveil_sequencer::create_master_key(&args.master_key)?;
-    }
+    gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.health_bind = args.health_bind;

@@ -13,6 +13,7 @@ use gridveil_cli::{
     mdm::{Silent, substituted},
 };
 use gridveil_meter_client::{
+    calendar::Periods,
     key_store::Keys,
     submit::{Admin, ApiError, Retry, Sequencer},
 };
@@ -29,8 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 struct Final {
     community: u32,
     first_interval: Interval,
-    /// Unix second in which it begins.
-    begins_s: u64,
+    /// When it begins, by the clock of the zone.
+    begins: String,
     substituted: usize,
     batch: u64,
     prove_ms: u64,
@@ -42,7 +43,7 @@ pub(super) fn settle(args: &SettleArgs) -> anyhow::Result<()> {
     let communities = args.community.map_or_else(|| devnet.communities.clone(), |one| vec![one]);
     let settled = communities
         .into_iter()
-        .map(|community| settle_one(&devnet, &args.dir, community))
+        .map(|community| settle_one(&devnet, args, community))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if args.json {
         let one = |f: &Final| json!({"community": f.community, "first_interval": f.first_interval, "substituted": f.substituted, "batch": f.batch, "prove_ms": f.prove_ms, "gas_used": f.gas});
@@ -53,7 +54,7 @@ pub(super) fn settle(args: &SettleArgs) -> anyhow::Result<()> {
         let proof = format!("{} ms", f.prove_ms);
         table.add_row([
             f.community.to_string(),
-            text::time(f.begins_s),
+            f.begins.clone(),
             f.substituted.to_string(),
             f.batch.to_string(),
             proof,
@@ -63,12 +64,13 @@ pub(super) fn settle(args: &SettleArgs) -> anyhow::Result<()> {
     Ok(text::print(&format!("{table}\n"))?)
 }
 
-fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Final> {
+fn settle_one(devnet: &Devnet, args: &SettleArgs, community: u32) -> anyhow::Result<Final> {
+    let dir = args.dir.as_path();
     let admin = devnet.admin(dir)?;
     let sequencer = Sequencer::new(&devnet.url, Retry::default())?;
     let terms = sequencer.community(community)?;
     let first_interval = terms.next_interval;
-    let begins_s = first_interval.start(terms.interval_length);
+    let begins = Periods::of(&terms, args.local.zone.clone()).begins(first_interval);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let l1 = local(devnet, dir).await?;
@@ -87,7 +89,7 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
         }
         Err(error) => return Err(error.into()),
     };
-    until_final(&admin, Final { community, first_interval, begins_s, substituted, batch: 0, prove_ms: 0, gas: 0 })
+    until_final(&admin, Final { community, first_interval, begins, substituted, batch: 0, prove_ms: 0, gas: 0 })
 }
 
 /// A packet without energy for every meter that is silent, signed by the meter data manager; gives how many.

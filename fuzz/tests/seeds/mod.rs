@@ -166,8 +166,10 @@ pub fn is_read(target: &str, seed: &[u8]) -> bool {
         "admin_request" => is::<CloseRequest>(seed) || is::<TariffRequest>(seed),
         "data_key_file" => {
             let directory = tempfile::tempdir().unwrap();
-            fs::write(directory.path().join(format!("{}.keys", KEYS_OF.0)), seed).unwrap();
-            data_keys(directory.path()).load(KEYS_OF.0, KEYS_OF.1).is_ok()
+            let path = directory.path().join(format!("{}.keys", KEYS_OF.0));
+            fs::write(&path, seed).unwrap();
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            data_keys(directory.path()).load(KEYS_OF.0, KEYS_OF.1, &std::collections::BTreeSet::new()).is_ok()
         }
         "queue_envelope" => {
             let (id, sealed) = seed.split_first_chunk::<32>().unwrap();

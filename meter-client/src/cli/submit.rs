@@ -178,6 +178,8 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
         println!("{}: {what}", periods.span(first_interval));
         new.push(first_interval);
     })?;
+    // Neighbours with the same words are one entry: a month without readings is no month of lines.
+    let mut told: Vec<(Interval, Interval, String)> = Vec::new();
     for Substituted { first_interval, now } in service.substituted()? {
         let what = match now {
             Now::Booked { first_interval } => format!("booked in the settlement of {}", periods.begins(first_interval)),
@@ -186,11 +188,19 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
             Now::Final => "final: meter or terms are others since".to_owned(),
             Now::Missing => "not handed in: it is not whole in this file".to_owned(),
         };
-        println!("{}: settled with a substitute; {what}", periods.span(first_interval));
+        match told.last_mut() {
+            Some((_, last, same)) if *same == what && *last + u32::from(terms.intervals) == first_interval => {
+                *last = first_interval;
+            }
+            _ => told.push((first_interval, first_interval, what)),
+        }
+    }
+    for (first, last, what) in told {
+        println!("{}: settled with a substitute\n  {what}", periods.spans(first, last));
     }
     if let (Some(_), Some(unseen)) = (service.keys, service.unseen(terms)?) {
         println!(
-            "Periods that were settled since {} are not looked at: `gridveil member account` fetches them",
+            "Periods settled since {} are not looked at:\n  `gridveil member account` fetches them",
             periods.begins(unseen)
         );
     }

@@ -58,13 +58,14 @@ pub fn table(s: &Statement, periods: &Periods) -> String {
     out
 }
 
-/// An error and its causes on one line. A cause that the error says itself is not said twice.
+/// An error and its causes on one line. A cause that the error says itself is not said twice. What the operating system
+/// says of a file is in the same words, whichever way it was asked.
 #[must_use]
 pub fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = plain(&error.to_string());
     let mut next = error.source();
     while let Some(cause) = next {
-        let said = cause.to_string();
+        let said = plain(&cause.to_string());
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);
@@ -72,4 +73,20 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text.lines().collect::<Vec<_>>().join(" ")
+}
+
+/// Without the number of the operating system's error, and `entity not found` by its usual name.
+fn plain(text: &str) -> String {
+    const SAME: [(&str, &str); 4] = [
+        ("No such file or directory", "no such file"),
+        ("entity not found", "no such file"),
+        ("Permission denied", "permission denied"),
+        ("Is a directory", "a folder, not a file"),
+    ];
+    let mut text = text.to_owned();
+    while let Some((before, after)) = text.split_once(" (os error ") {
+        let after = after.split_once(')').map_or("", |(_, after)| after);
+        text = format!("{before}{after}");
+    }
+    SAME.iter().fold(text, |text, (said, usual)| text.replace(said, usual))
 }

@@ -2,8 +2,8 @@
 
 use gridveil_api::{
     admin::{
-        CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PlannedUpgrade, PublishedTariff,
-        ServedCommunity, Status, TariffRequest, UpgradeRequest,
+        CloseRequest, ClosedPeriod, EraseRequest, ErasedAccount, HeaderOperationTaken, MissingPackets, PlannedUpgrade,
+        PublishedTariff, ServedCommunity, Status, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
     public::Taken,
@@ -58,6 +58,14 @@ impl Admin {
     pub fn close(&self, community: u32, first_interval: Interval) -> Result<ClosedPeriod, ApiError> {
         let request = CloseRequest { first_interval };
         self.post(&format!("/admin/v1/communities/{community}/close"), &request, "a closed period")
+    }
+
+    /// Erases an account that has ended. Asked again, it answers the same.
+    ///
+    /// # Errors
+    /// [`ApiError`]; refused with [`gridveil_api::code::ACCOUNT_LIVES`] while it lives.
+    pub fn erase(&self, community: u32, slot: u16, request: &EraseRequest) -> Result<ErasedAccount, ApiError> {
+        self.post(&format!("/admin/v1/members/{community}/{slot}/erase"), request, "an erased account")
     }
 
     /// What the meter data manager has to substitute.

@@ -13,6 +13,7 @@ use gridveil_protocol::{
 };
 
 use super::certificates::placed;
+use crate::calendar::PeriodAt;
 
 /// One settled batch, as its calldata has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +35,10 @@ pub enum ExitError {
     #[error("the community was never settled: there is no account in the state")]
     NotSettled,
     /// The receipt is not that of the last settlement.
-    #[error(
-        "the account was settled again, for the period from interval {first_interval}, after the last receipt here: get that period's receipt"
-    )]
+    #[error("the account was settled again after the last receipt here, for the {period}: get that period's receipt")]
     Stale {
         /// Of the last settlement.
-        first_interval: Interval,
+        period: PeriodAt,
     },
     /// Published data of another length.
     #[error("the published data of the community's last settlement is not that of {members} slots")]
@@ -53,6 +52,17 @@ pub enum ExitError {
     /// The receipt's own paths do not lead to its root.
     #[error("the receipt does not lead to its root")]
     Receipt,
+}
+
+impl ExitError {
+    /// With the period by its date, where the community's intervals have this length.
+    #[must_use]
+    pub const fn dated(self, interval_length_s: u16) -> Self {
+        match self {
+            Self::Stale { period } => Self::Stale { period: PeriodAt::new(period.first_interval, interval_length_s) },
+            Self::NotSettled | Self::Data { .. } | Self::Root | Self::Receipt => self,
+        }
+    }
 }
 
 /// A slot's balance and its way to a state root.
@@ -130,7 +140,7 @@ impl Exit {
         let (leaves, [header_leaf, certificates_root]) =
             own.split_last_chunk::<2>().ok_or(ExitError::Data { members })?;
         if leaves.get(usize::from(receipt.slot)) != Some(&receipt.after.leaf()) {
-            return Err(ExitError::Stale { first_interval: last.first_interval });
+            return Err(ExitError::Stale { period: PeriodAt::undated(last.first_interval) });
         }
         let path = dense_path(leaves, usize::from(receipt.slot)).ok_or(ExitError::Data { members })?;
         let state = state.path(u64::from(receipt.community));

@@ -21,7 +21,7 @@ use crate::{
     prover::{Prove, Prover},
     queue::{QueueUrl, Serving, ServingConfig, URL_VARIABLE},
     spool::{Spool, SpoolConfig, SpoolKey},
-    worker::{self, Queue, SHUTDOWN_GRACE, Served, WorkerConfig},
+    worker::{self, LEASE, LIMIT, Queue, SHUTDOWN_GRACE, Served, WorkerConfig},
 };
 
 #[derive(Debug, Args)]
@@ -39,8 +39,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Seconds without a heartbeat after which a claimed job is another worker's
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = LEASE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     lease_s: u64,
+    /// Seconds that a proof may take: one that takes longer hangs, and its job is another worker's
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    proof_limit_s: u64,
     /// Attempts before a job is set aside
     #[arg(long, default_value_t = 3)]
     attempts: u32,
@@ -100,7 +103,7 @@ fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(),
 
 impl RunArgs {
     const fn lease(&self) -> Duration {
-        Duration::from_secs(if self.lease_s == 0 { 1 } else { self.lease_s })
+        Duration::from_secs(self.lease_s)
     }
 
     fn prover(&self, progress: &Reporter) -> Result<Arc<dyn Prove>, CliError> {
@@ -111,7 +114,7 @@ impl RunArgs {
     }
 
     fn worker(&self) -> WorkerConfig {
-        WorkerConfig { once: self.once, ..WorkerConfig::default() }
+        WorkerConfig { once: self.once, limit: Duration::from_secs(self.proof_limit_s), ..WorkerConfig::default() }
     }
 }
 

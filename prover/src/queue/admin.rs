@@ -5,7 +5,11 @@ use std::fmt;
 use postgres::Row;
 use serde::Serialize;
 
-use super::{QueueError, QueueUrl, Reason, database::Database, jobs::count};
+use super::{
+    QueueError, QueueUrl, Reason,
+    database::{Database, TELL},
+    jobs::count,
+};
 use crate::job::JobId;
 
 /// Set-aside jobs listed at most.
@@ -143,8 +147,11 @@ impl Admin {
     /// [`QueueError::Unknown`], [`QueueError::NotPoisoned`]; [`QueueError`] of the database.
     pub fn retry(&self, job: JobId) -> Result<(), QueueError> {
         let id = job.as_bytes().as_slice();
-        let (done, state) =
-            self.0.with(|client| Ok((client.execute(RETRY, &[&id])?, client.query_opt(STATE, &[&id])?)))?;
+        let (done, state) = self.0.with(|client| {
+            let done = client.execute(RETRY, &[&id])?;
+            client.batch_execute(TELL)?;
+            Ok((done, client.query_opt(STATE, &[&id])?))
+        })?;
         match state {
             _ if done == 1 => Ok(()),
             Some(row) => Err(QueueError::NotPoisoned { job, state: plain(row.get(0)) }),

@@ -3,11 +3,15 @@
 use std::{
     error::Error as _,
     fmt, io,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
-use postgres::{Client, NoTls, error::SqlState};
+use postgres::{Client, NoTls, error::SqlState, fallible_iterator::FallibleIterator as _};
 
 use super::{
     QueueError, QueueUrl,
@@ -20,12 +24,18 @@ pub(super) const VERSION: i32 = 1;
 /// The steps from one version to the next. A step once released is never changed.
 const STEPS: [&str; 1] = [include_str!("schema-1.sql")];
 
+/// Said when there is something to claim: workers that have nothing to do look at once.
+pub(super) const TELL: &str = "NOTIFY gridveil_queue";
+const LISTEN: &str = "LISTEN gridveil_queue";
+
 /// Only one process at a time makes the tables.
 const LOCK: i64 = 0x6772_6964_7665_696c;
 
 pub(super) struct Database {
     address: Address,
     client: Mutex<Option<Client>>,
+    /// Does the connection listen?
+    listens: AtomicBool,
 }
 
 impl fmt::Debug for Database {
@@ -37,7 +47,7 @@ impl fmt::Debug for Database {
 impl Database {
     /// Connects to nothing yet.
     pub fn new(url: &QueueUrl) -> Result<Self, QueueError> {
-        Ok(Self { address: Address::parse(url)?, client: Mutex::new(None) })
+        Ok(Self { address: Address::parse(url)?, client: Mutex::new(None), listens: AtomicBool::new(false) })
     }
 
     /// Does `work` on the connection. If a kept connection turns out to be broken, it does `work` again on a new one.
@@ -65,7 +75,31 @@ impl Database {
         outcome
     }
 
+    /// From now on [`Self::heard`] hears of [`TELL`], as long as the connection lasts. Whether it did not until now.
+    pub fn listen(&self) -> Result<bool, QueueError> {
+        if self.listens.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.with(|client| client.batch_execute(LISTEN))?;
+        self.listens.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Waits until somebody says [`TELL`], or for `pause`. Whether somebody did, since the last time.
+    pub fn heard(&self, pause: Duration) -> Result<bool, QueueError> {
+        self.with(|client| {
+            let mut told = client.notifications();
+            if told.is_empty() && told.timeout_iter(pause).next()?.is_none() {
+                return Ok(false);
+            }
+            // One look at the queue is enough for all.
+            while told.iter().next()?.is_some() {}
+            Ok(true)
+        })
+    }
+
     fn connect(&self) -> Result<Client, QueueError> {
+        self.listens.store(false, Ordering::Relaxed);
         let Address { config, tls } = &self.address;
         let connected = match tls {
             Tls::Off => config.connect(NoTls),

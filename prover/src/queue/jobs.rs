@@ -1,8 +1,13 @@
 //! The jobs' rows: what each end writes and reads.
 
-use postgres::Row;
+use std::collections::BTreeMap;
 
-use super::{ATTEMPTS, Envelopes, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason, database::Database};
+use postgres::{Row, types::ToSql};
+
+use super::{
+    ATTEMPTS, Envelopes, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason,
+    database::{Database, TELL},
+};
 use crate::{
     job::{JobId, ProofJob, ProofResult},
     spool::SpoolKey,
@@ -28,12 +33,16 @@ WHERE old.key_id <> EXCLUDED.key_id AND old.state IN ('waiting', 'poisoned', 're
 /// Proofs that nobody has fetched. They hold no witness. If one is asked for again, it is made again.
 const TIDY: &str = "DELETE FROM gridveil_queue.jobs WHERE state = 'proven' AND changed_at < now() - interval '30 days'";
 
-const STATE: &str = "
+const STATES: &str = "
 SELECT shape, state, reason, error, attempts, lease_until < now(),
     (SELECT count(*) FROM gridveil_queue.workers w
      WHERE w.key_id = j.key_id AND j.shape = ANY (w.shapes) AND w.circuit_version = j.circuit_version
-       AND w.beat_at > now() - w.lease_ms * interval '1 millisecond')
-FROM gridveil_queue.jobs j WHERE id = $1";
+       AND w.beat_at > now() - w.lease_ms * interval '1 millisecond'), id
+FROM gridveil_queue.jobs j WHERE id = ANY ($1)";
+
+const PROVERS: &str = "
+SELECT count(*) FROM gridveil_queue.workers
+WHERE key_id = $1 AND beat_at > now() - lease_ms * interval '1 millisecond'";
 
 const AGAIN: &str = "
 UPDATE gridveil_queue.jobs
@@ -66,7 +75,9 @@ impl Queue {
         let (batch, version) = (number(job.batch, id)?, number(job.circuit_version, id)?);
         self.db.with(|client| {
             client.execute(TIDY, &[])?;
-            client.execute(SUBMIT, &[&id.as_bytes().as_slice(), &self.key_id, &batch, &job.shape, &version, &sealed])
+            client
+                .execute(SUBMIT, &[&id.as_bytes().as_slice(), &self.key_id, &batch, &job.shape, &version, &sealed])?;
+            client.batch_execute(TELL)
         })?;
         Ok(id)
     }
@@ -76,8 +87,30 @@ impl Queue {
     /// # Errors
     /// [`QueueError`] of the database.
     pub fn state(&self, id: JobId) -> Result<QueueState, QueueError> {
-        let row = self.db.with(|client| client.query_opt(STATE, &[&id.as_bytes().as_slice()]))?;
-        Ok(row.map_or(QueueState::Unknown, |row| self.state_of(id, &row)))
+        Ok(self.states(&[id])?.remove(&id).unwrap_or(QueueState::Unknown))
+    }
+
+    /// States of several jobs, in one look. Those that are not in the queue are not in the answer.
+    ///
+    /// # Errors
+    /// [`QueueError`] of the database.
+    pub fn states(&self, ids: &[JobId]) -> Result<BTreeMap<JobId, QueueState>, QueueError> {
+        let asked: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let rows = self.db.with(|client| client.query(STATES, &[&asked]))?;
+        let named = rows.iter().filter_map(|row| {
+            let id = JobId::from(<[u8; 32]>::try_from(row.get::<_, &[u8]>(7)).ok()?);
+            Some((id, self.state_of(id, row)))
+        });
+        Ok(named.collect())
+    }
+
+    /// Workers with this key that are alive, by the database's clock.
+    ///
+    /// # Errors
+    /// [`QueueError`] of the database.
+    pub fn provers(&self) -> Result<usize, QueueError> {
+        let row = self.db.with(|client| client.query_one(PROVERS, &[&self.key_id]))?;
+        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
     }
 
     fn state_of(&self, id: JobId, row: &Row) -> QueueState {
@@ -115,7 +148,11 @@ impl Queue {
         let (id, sealed) = self.envelopes.seal_job(job)?;
         let attempts = i32::try_from(ATTEMPTS).unwrap_or(i32::MAX);
         let done = self.db.with(|client| {
-            client.execute(AGAIN, &[&id.as_bytes().as_slice(), &sealed, &reason.code(), &attempts, &self.key_id])
+            let parameters: [&(dyn ToSql + Sync); 5] =
+                [&id.as_bytes().as_slice(), &sealed, &reason.code(), &attempts, &self.key_id];
+            let done = client.execute(AGAIN, &parameters)?;
+            client.batch_execute(TELL)?;
+            Ok(done)
         })?;
         Ok(done == 1)
     }

@@ -1,18 +1,21 @@
 //! A worker's end of the queue.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use gridveil_protocol::version::CircuitVersion;
 
-use super::{ATTEMPTS, Queue, QueueError, QueueUrl, Reason, jobs::count};
+use super::{ATTEMPTS, Queue, QueueError, QueueUrl, Reason, database::TELL, jobs::count};
 use crate::{
     job::{JobId, ProofJob, ProofResult},
     prover::ProverError,
     spool::SpoolKey,
-    worker::{self, Beat},
+    worker::{self, ALERT, Beat, LEASE, sleep_until},
 };
 
 /// Jobs a worker takes, and how.
@@ -30,12 +33,7 @@ pub struct ServingConfig {
 
 impl Default for ServingConfig {
     fn default() -> Self {
-        Self {
-            version: CircuitVersion::CURRENT,
-            shapes: Vec::new(),
-            lease: Duration::from_secs(60),
-            attempts: ATTEMPTS,
-        }
+        Self { version: CircuitVersion::CURRENT, shapes: Vec::new(), lease: LEASE, attempts: ATTEMPTS }
     }
 }
 
@@ -244,10 +242,12 @@ impl Serving {
     ) -> Result<bool, QueueError> {
         let error = self.queue.envelopes.seal_error(token.id.into(), shape, error)?;
         let done = self.queue.db.with(|client| {
-            client.execute(
+            let done = client.execute(
                 FAIL,
                 &[&token.id.as_slice(), &token.worker, &token.attempt, &attempts, &reason.code(), &error],
-            )
+            )?;
+            client.batch_execute(TELL)?;
+            Ok(done)
         })?;
         Ok(done == 1)
     }
@@ -357,7 +357,26 @@ impl worker::Queue for Serving {
 
     fn release(&self, claim: &Claim) -> Result<(), QueueError> {
         let Token { id, worker, attempt } = &claim.token;
-        self.queue.db.with(|client| client.execute(RELEASE, &[&id.as_slice(), worker, attempt])).map(drop)
+        self.queue.db.with(|client| {
+            client.execute(RELEASE, &[&id.as_slice(), worker, attempt])?;
+            client.batch_execute(TELL)
+        })
+    }
+
+    /// Whoever puts a job in says so. A lease that ends is nobody's to say: for that, and for what was not heard, the
+    /// queue is looked at after `poll`.
+    fn idle(&self, poll: Duration, stop: &AtomicBool) {
+        let end = Instant::now() + poll;
+        let left = || end.saturating_duration_since(Instant::now());
+        // Who begins to listen looks once more: what came before was said to nobody.
+        let mut heard = self.queue.db.listen();
+        while matches!(heard, Ok(false)) && !left().is_zero() && !stop.load(Ordering::Relaxed) {
+            heard = self.queue.db.heard(left().min(ALERT));
+        }
+        if heard.is_err() {
+            // The next look says what is wrong.
+            sleep_until(left(), stop);
+        }
     }
 
     fn leave(&self, worker: &str) -> Result<(), QueueError> {

@@ -2,6 +2,7 @@
 
 mod leases;
 mod outages;
+mod several;
 mod tls;
 mod trust;
 
@@ -76,7 +77,7 @@ impl World {
 }
 
 fn once(name: &str) -> WorkerConfig {
-    WorkerConfig { name: name.into(), poll: Duration::from_millis(5), once: true }
+    WorkerConfig { name: name.into(), poll: Duration::from_millis(5), once: true, ..WorkerConfig::default() }
 }
 
 fn claimed(serving: &Serving, worker: &str) -> Claim {

@@ -75,7 +75,7 @@ fn nothing_is_readable_or_exchangeable_without_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path(), LONG);
     let ids = [1, 2].map(|batch| spool.submit(&job(batch)).unwrap());
-    let [a, b] = ids.map(|id| spool.at("jobs", format!("{id}.1")));
+    let [a, b] = [0, 1].map(|n| spool.at("jobs", format!("{}.1.{}", ids[n], n + 1)));
     let sealed = fs::read(&a).unwrap();
     assert!(!sealed.windows(8).any(|window| window == b"readings" || window == b"\"batch\":"));
     // Another key, a flipped byte, another job's file under this name: set aside, and the queue goes on.
@@ -126,4 +126,89 @@ fn a_key_others_can_read_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(matches!(SpoolKey::open_or_create(&path), Err(SpoolError::Key { .. })));
     assert!(!format!("{key:?}").contains(&hex::encode(key.as_bytes())));
+}
+
+#[test]
+fn the_oldest_batch_comes_first_also_when_it_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path(), Duration::from_millis(50));
+    for batch in [3, 1, 2, 10] {
+        spool.submit(&job(batch)).unwrap();
+    }
+    let first = spool.claim("dead").unwrap().unwrap();
+    assert_eq!(first.job.batch, 1);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(spool.redeliver("b").unwrap(), 1);
+    let next: Vec<_> =
+        (0..4).map(|_| spool.claim("b").unwrap().unwrap()).map(|claim| (claim.job.batch, claim.attempt)).collect();
+    assert_eq!(next, [(1, 2), (2, 1), (3, 1), (10, 1)], "and by number, not by name");
+}
+
+#[test]
+fn a_claim_has_the_lease_of_who_made_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (patient, hasty) = (spool(dir.path(), LONG), spool(dir.path(), Duration::ZERO));
+    let id = patient.submit(&job(1)).unwrap();
+    let claim = patient.claim("a").unwrap().unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(hasty.redeliver("b").unwrap(), 0, "another's lease is not its own");
+    // As releases before this one named it.
+    fs::rename(&claim.file, spool(dir.path(), LONG).at("claimed", format!("{id}.1.a"))).unwrap();
+    assert_eq!(hasty.redeliver("b").unwrap(), 0);
+}
+
+#[test]
+fn heartbeats_go_by_the_clock_of_the_file_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path(), Duration::from_secs(5));
+    spool.submit(&job(1)).unwrap();
+    let claim = spool.claim("a").unwrap().unwrap();
+    let clock = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
+    // A beat is the file system's time: what a file that it makes itself has.
+    for _ in 0..3 {
+        let before = dir.path().join("before");
+        fs::write(&before, "").unwrap();
+        assert!(claim.beat());
+        let after = dir.path().join("after");
+        fs::write(&after, "").unwrap();
+        assert!((clock(&before)..=clock(&after)).contains(&clock(&claim.file)));
+    }
+    assert_eq!(fs::read_dir(spool.root.join("tmp")).unwrap().count(), 0);
+    assert_eq!(spool.redeliver("b").unwrap(), 0);
+    assert_eq!(fs::read_dir(spool.root.join("tmp")).unwrap().count(), 0, "a look leaves nothing behind");
+}
+
+#[test]
+fn the_first_result_counts_and_a_late_one_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path(), Duration::ZERO);
+    let id = spool.submit(&job(1)).unwrap();
+    let slow = spool.claim("slow").unwrap().unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(spool.redeliver("b").unwrap(), 1);
+    let fast = spool.claim("fast").unwrap().unwrap();
+    spool.finish(&fast, &answer(&fast.job)).unwrap();
+    let second = ProofResult { proof: vec![1], ..answer(&slow.job) };
+    spool.finish(&slow, &second).unwrap();
+    assert_eq!(spool.result(id).unwrap(), Some(answer(&job(1))));
+    spool.forget(id).unwrap();
+    spool.finish(&slow, &second).unwrap();
+    assert_eq!(spool.state(id).unwrap(), SpoolState::Unknown, "nobody asks for it any more");
+}
+
+#[test]
+fn provers_are_counted_while_they_are_heard_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (patient, hasty) = (spool(dir.path(), LONG), spool(dir.path(), Duration::from_millis(50)));
+    assert_eq!(patient.provers().unwrap(), 0);
+    patient.serving("a").unwrap();
+    hasty.serving("b").unwrap();
+    assert!((1..=2).contains(&patient.provers().unwrap()));
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(patient.provers().unwrap(), 1, "one went silent for longer than its lease");
+    hasty.serving("b").unwrap();
+    patient.leave("a").unwrap();
+    patient.leave("a").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(patient.provers().unwrap(), 0);
 }

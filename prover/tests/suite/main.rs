@@ -7,5 +7,6 @@
 mod certificate;
 mod common;
 mod kill;
+mod many;
 mod queue;
 mod settlement;

@@ -16,9 +16,9 @@ use axum::{
 use gridveil_api::{
     Bytes32, CodeName,
     admin::{
-        BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, FirstPeriod, HeaderOperationTaken,
-        MissingPacket, MissingPackets, PlannedUpgrade, PublishedTariff, Registration, ServedCommunity, Status, Step,
-        TariffRequest, UpgradeRequest,
+        BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, EraseRequest, ErasedAccount,
+        FirstPeriod, HeaderOperationTaken, MissingPacket, MissingPackets, PlannedUpgrade, PublishedTariff,
+        Registration, ServedCommunity, Status, Step, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
     public::Taken,
@@ -35,7 +35,7 @@ use super::{
     unknown_route, wrong_method,
 };
 use crate::{
-    batch, joining, openings,
+    batch, erasing, joining, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
@@ -59,6 +59,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities", post(join))
         .route("/admin/v1/communities/{community}/close", post(close))
         .route("/admin/v1/communities/{community}/missing", get(missing))
+        .route("/admin/v1/members/{community}/{slot}/erase", post(erase))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
@@ -97,6 +98,17 @@ async fn close(
     let CloseRequest { first_interval } = json_body(request, BODY_BYTES).await?;
     let applied = batch::close(&service, community, first_interval).await?;
     Ok(Json(ClosedPeriod { community, first_interval, batch: applied.batch, new_root: applied.new_root }))
+}
+
+async fn erase(
+    State(service): State<Arc<Service>>,
+    Path((community, slot)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<ErasedAccount>, Problem> {
+    let (community, slot) = (number(&community, "community")?, number(&slot, "slot")?);
+    let slot = u16::try_from(slot).map_err(|_| Problem::new(problem::ACCOUNT_UNKNOWN, "no such slot"))?;
+    let EraseRequest { account } = json_body(request, BODY_BYTES).await?;
+    erasing::erase(&service, community, slot, account).await.map(Json)
 }
 
 /// Which packets the meter data manager has to substitute, and what each substitute has to name.

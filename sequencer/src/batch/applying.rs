@@ -10,7 +10,7 @@ use gridveil_protocol::{
     community::Community,
     field::{Fr, to_bytes},
     init,
-    operation::SignedOperation,
+    operation::{Kind, SignedOperation},
     settlement::{self, Transition},
     tree::Children,
 };
@@ -30,7 +30,7 @@ use crate::{
         data_keys::Label,
         pending::Pending,
         plain,
-        record::{Applied, Event, Refused, Selected, kind},
+        record::{Applied, EndedSlot, Event, Refused, Selected, kind},
         state_parts,
     },
     writer::{Decision, Snapshot},
@@ -79,7 +79,7 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     })?;
     let instance = transition.instance;
     let first_interval = transition.input.community.header.next_interval;
-    let applied = Applied::of(batch, previous, &transition);
+    let applied = Applied { ended: ended(service, &transition).await?, ..Applied::of(batch, previous, &transition) };
     let kept = Arc::clone(&transition);
     let decide = move |snapshot: &Snapshot| {
         let applied = Applied { refused: caught(snapshot, &applied)?, ..applied };
@@ -93,6 +93,21 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     tracing::info!(community, batch, first_interval = first_interval.0, "period applied");
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
+}
+
+/// The accounts that end with a settlement, with the next keys of their slots, which are made now: what is sealed for the
+/// next account is not under the key of the last one, and goes not when that is erased.
+async fn ended(service: &Service, transition: &Transition) -> Result<Vec<EndedSlot>, Problem> {
+    let operations = transition.input.operations.slots.iter().map(|signed| &signed.operation);
+    let closed = operations.filter(|operation| operation.kind == Kind::Close).map(|operation| operation.slot);
+    let closed: BTreeSet<u16> = closed.collect();
+    if closed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (reader, community) = (Arc::clone(&service.reader), transition.after.index);
+    let renew = move |slot| Ok(EndedSlot { slot, generation: reader.data_keys().renew(community, slot)? });
+    let made = tokio::task::spawn_blocking(move || closed.into_iter().map(renew).collect::<Result<_, StoreError>>());
+    Ok(made.await.map_err(|_| Problem::internal("keys could not be made"))??)
 }
 
 /// What waits and is signed for the circuit version that ends with this period: no later batch could take it. Its signer

@@ -1,9 +1,14 @@
-//! Applied batches are proven, at most as many at once as the configuration says.
+//! Applied batches are proven, all that are applied at once: of several communities and of one, whose batches are chained
+//! by their state roots and not by their proofs. So many jobs are handed over as provers serve, and some more.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use gridveil_proving_api::{ProofError, ProofJob};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::transition;
 use crate::{
@@ -17,38 +22,97 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
+/// Jobs that are handed over however few provers serve: one that comes finds work.
+const FEWEST: usize = 8;
+/// How often the provers are counted while batches wait that were not handed over.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// Jobs handed over for so many provers: a job each, and half as many more, so that none waits for the next.
+const fn places(provers: Option<usize>, most: usize) -> usize {
+    let wanted = match provers {
+        Some(provers) => provers.saturating_add(provers.div_ceil(2)),
+        None => usize::MAX,
+    };
+    let wanted = if wanted < FEWEST { FEWEST } else { wanted };
+    match (most, wanted < most) {
+        (0, _) => 1,
+        (_, true) => wanted,
+        (_, false) => most,
+    }
+}
+
+/// How many jobs may be with the provers.
+struct Places {
+    now: usize,
+    counted: Option<Instant>,
+}
+
+impl Places {
+    /// For the provers of this moment, who are counted only where it matters.
+    async fn for_jobs(&mut self, service: &Service, jobs: usize) -> usize {
+        let most = service.config.proving;
+        if jobs > self.now && self.counted.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+            // Who cannot count in time keeps the count it had.
+            if let Ok(provers) = tokio::time::timeout(COUNT_EVERY, service.proofs.provers()).await {
+                self.now = places(provers, most);
+            }
+            self.counted = Some(Instant::now());
+        }
+        self.now
+    }
+}
+
+/// Why batches wait for provers, by batch: a proof of one says nothing of another.
+#[derive(Default)]
+struct Troubles(Mutex<BTreeMap<u64, String>>);
+
+impl Troubles {
+    fn tell(&self, service: &Service, batch: u64, why: Option<String>) {
+        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => drop(troubles.insert(batch, why)),
+            None => drop(troubles.remove(&batch)),
+        }
+        // The oldest: batches settle in order, so that it holds up the others.
+        let oldest = troubles.first_key_value().map(|(batch, why)| format!("batch {batch}: {why}"));
+        service.health.degraded("prover", oldest);
+    }
+}
+
 /// Proves every applied batch, at most [`crate::config::Config::proving`] at once.
 pub async fn prove_all(service: Arc<Service>) {
     let mut changes = service.writer.changes();
     let (mut running, mut taken) = (JoinSet::new(), BTreeSet::new());
+    let mut places = Places { now: places(Some(0), service.config.proving), counted: None };
+    let troubles = Arc::new(Troubles::default());
     loop {
         changes.borrow_and_update();
-        let pending: Vec<(u64, BatchEntry)> = {
+        let pending: Vec<u64> = {
             let snapshot = service.writer.snapshot();
-            snapshot
-                .log_state
-                .batches
-                .iter()
-                .filter(|(_, b)| b.prove_ms.is_none())
-                .map(|(n, b)| (*n, b.clone()))
-                .collect()
+            let applied = snapshot.log_state.batches.iter().filter(|(_, batch)| batch.prove_ms.is_none());
+            applied.map(|(number, _)| *number).filter(|number| !taken.contains(number)).collect()
         };
-        for (batch, entry) in pending {
-            if running.len() < service.config.proving.max(1)
-                && service.health.stopped().is_none()
-                && taken.insert(batch)
-            {
-                running.spawn(prove(Arc::clone(&service), batch, entry));
+        let most = places.for_jobs(&service, running.len() + pending.len()).await;
+        let free = if service.health.stopped().is_none() { most.saturating_sub(running.len()) } else { 0 };
+        let left = pending.len().saturating_sub(free);
+        for batch in pending.into_iter().take(free) {
+            // Gone meanwhile, if L1 had it already.
+            let entry = service.writer.snapshot().log_state.batches.get(&batch).cloned();
+            if let Some(entry) = entry {
+                running.spawn(prove(Arc::clone(&service), Arc::clone(&troubles), batch, entry));
             }
+            taken.insert(batch);
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             Some(_) = running.join_next() => {}
+            // Provers that come later.
+            () = tokio::time::sleep(COUNT_EVERY), if left > 0 => {}
         }
     }
 }
 
-async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
+async fn prove(service: Arc<Service>, troubles: Arc<Troubles>, batch: u64, entry: BatchEntry) {
     let mut pauses = service.config.backoff.pauses();
     let (version, transition) = match transition(&service, batch, &entry).await {
         Ok(read) => read,
@@ -60,11 +124,12 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
         circuit_version: version.number(),
         shape: transition.after.shape.name.to_owned(),
     };
+    let id = job.id();
     loop {
         let started = Instant::now();
         match service.proofs.prove(job.clone()).await {
             Ok(proof) => {
-                service.health.degraded("prover", None);
+                troubles.tell(&service, batch, None);
                 let prove_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let record = Proven { batch, prove_ms, proof: hex::encode(proof) };
                 let decide = move |snapshot: &Snapshot| {
@@ -78,15 +143,33 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
                 };
                 match service.writer.submit_waiting(decide).await {
                     Ok(()) => tracing::info!(batch, prove_ms, "batch proven"),
-                    Err(problem) => service.health.stop(format!("batch {batch}: {problem}")),
+                    Err(problem) => return service.health.stop(format!("batch {batch}: {problem}")),
+                }
+                // Not before the log has it: a proof that is forgotten earlier is made twice after a crash.
+                if let Ok(id) = id {
+                    service.proofs.recorded(id).await;
                 }
                 return;
             }
             Err(ProofError::Unavailable(why)) => {
-                service.health.degraded("prover", Some(why));
+                troubles.tell(&service, batch, Some(why));
                 config::pause(&mut pauses).await;
             }
             Err(error @ ProofError::Failed(_)) => return service.health.stop(format!("batch {batch}: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_jobs_as_provers_and_some_more_within_the_bound() {
+        let of = |provers| places(provers, 64);
+        assert_eq!([Some(0), Some(1), Some(5), Some(6), Some(20), Some(200)].map(of), [8, 8, 8, 9, 30, 64]);
+        assert_eq!(of(None), 64, "who does not count is given all");
+        assert_eq!([places(Some(4), 1), places(Some(4), 0), places(None, 3)], [1, 1, 3]);
+        assert_eq!(places(Some(usize::MAX), usize::MAX), usize::MAX);
     }
 }

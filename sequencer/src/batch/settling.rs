@@ -177,7 +177,11 @@ async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
 /// The first batch that L1, at `head`, does not have.
 fn next(service: &Service, head: &Word) -> Result<Option<(u64, BatchEntry)>, Failure> {
     let snapshot = service.writer.snapshot();
-    let reached = l1::reached(&service.reader, &snapshot.log_state, head)?.ok_or(Failure::Foreign)?;
+    let Some(reached) = l1::reached(&service.reader, &snapshot.log_state, head)? else {
+        service.writer.hold_back(l1::old_log());
+        return Err(Failure::Foreign);
+    };
+    service.writer.admit();
     let batch = reached + 1;
     if let Some(entry) = snapshot.log_state.batches.get(&batch) {
         return Ok(Some((batch, entry.clone())));

@@ -26,6 +26,7 @@ impl LogState {
             let state = self.communities.get_mut(&entry.community).ok_or(OrderError("of an unknown community"))?;
             gone.extend(keys_of(batch, &entry));
             entry.before.restore(state);
+            state.switches.undo(batch);
             (self.root, self.last_batch) = (entry.old_root, batch - 1);
         }
         Ok(gone.into_iter().map(|key| (key, None)).collect())

@@ -2,21 +2,23 @@
 //! keys).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs::OpenOptions,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
 
-use gridveil_keystore::{NoRandomness, SealError, SealingKey, SecretFileError, durable, sealed, secret_file};
+use gridveil_keystore::{NoRandomness, SealError, SealingKey, SecretFileError, durable, secret_file};
 use gridveil_protocol::units::Interval;
 use zeroize::Zeroizing;
 
+mod file;
+
+use file::{ENTRY_BYTES, Loaded, WRAPPED_BYTES};
+
 /// `part` of a community's own key.
 pub const COMMUNITY_PART: u16 = u16::MAX;
-const MAGIC: [u8; 8] = *b"GVKEYS01";
-/// Generation, nonce, wrapped key.
-const ENTRY_BYTES: usize = 4 + sealed::NONCE_BYTES + KEY_BYTES + sealed::TAG_BYTES;
-const KEY_BYTES: usize = 32;
 
 /// Keys that cannot be read, made or used. No variant carries a key or a path.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,12 @@ pub enum DataKeyError {
     /// Not 32 bytes, or readable by others.
     #[error("keys: master key file {0}")]
     Master(&'static str),
+    /// No master key, and something that is sealed under one.
+    #[error(
+        "keys: the master key file is gone, and a log or keys are there that only it opens: put it back from its backup. \
+         No other is made"
+    )]
+    MasterGone,
     /// A key file is damaged, of another community, or wrapped by another master key.
     #[error("keys: key file of community {community} {why}")]
     KeyFile {
@@ -40,12 +48,29 @@ pub enum DataKeyError {
         /// What is wrong.
         why: &'static str,
     },
-    /// No key for this part, or it was erased.
-    #[error("keys: no key for part {part} of community {community}; erased, or never made")]
+    /// A key file where keys are to be made.
+    #[error(
+        "keys: a key file of community {community} is there, and not of this log, master key and shape; keys are \
+         never replaced: put back what belongs together (docs/how-to/restore.md), or move the file away if no log needs it"
+    )]
+    InTheWay {
+        /// Community.
+        community: u32,
+    },
+    /// No key for this part.
+    #[error("keys: no key for part {part} of community {community}: it was never made, or the key file is an old copy")]
     NoKey {
         /// Community.
         community: u32,
         /// Slot, or [`COMMUNITY_PART`].
+        part: u16,
+    },
+    /// The key of this part was erased with its account.
+    #[error("keys: the key of part {part} of community {community} was erased with its account")]
+    Erased {
+        /// Community.
+        community: u32,
+        /// Slot.
         part: u16,
     },
     /// A sealed part does not open.
@@ -99,9 +124,15 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-struct DataKey {
-    generation: u32,
-    key: SealingKey,
+/// A key: community, slot or [`COMMUNITY_PART`], generation.
+pub type KeyName = (u32, u16, u32);
+
+#[derive(Default)]
+struct Keys {
+    open: BTreeMap<KeyName, Loaded>,
+    erased: BTreeSet<KeyName>,
+    /// Of each key file: where the next key is written.
+    ends: BTreeMap<u32, u64>,
 }
 
 /// The open key store.
@@ -110,7 +141,7 @@ pub struct DataKeys {
     master: SealingKey,
     log_id: [u8; 16],
     // A community may join while others read.
-    keys: RwLock<BTreeMap<(u32, u16), DataKey>>,
+    keys: RwLock<Keys>,
 }
 
 impl std::fmt::Debug for DataKeys {
@@ -128,7 +159,44 @@ pub fn create_master_key(path: &Path) -> Result<(), DataKeyError> {
     secret_file::create(path, key.as_bytes()).map_err(io_error("creation of the master key file"))
 }
 
-fn read_master_key(path: &Path) -> Result<SealingKey, DataKeyError> {
+/// Makes the master key file of a data directory where there is none, and nothing yet that would need the one that is gone.
+///
+/// # Errors
+/// [`DataKeyError::MasterGone`], [`DataKeyError::Io`].
+pub fn ensure_master_key(data: &Path, path: &Path) -> Result<(), DataKeyError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let log = super::log::is_there(&super::log::path_in(data)).unwrap_or(true);
+    if log || count_files(&data.join("keys"))? > 0 {
+        return Err(DataKeyError::MasterGone);
+    }
+    create_master_key(path)
+}
+
+/// Key files in a directory of keys; none if there is no such directory.
+///
+/// # Errors
+/// [`DataKeyError::Io`].
+pub fn count_files(directory: &Path) -> Result<usize, DataKeyError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(io_error("read of the key directory")(error)),
+    };
+    let mut count = 0;
+    for entry in entries {
+        let path = entry.map_err(io_error("read of the key directory"))?.path();
+        count += usize::from(path.extension().is_some_and(|extension| extension == "keys"));
+    }
+    Ok(count)
+}
+
+/// The master key of a file.
+///
+/// # Errors
+/// [`DataKeyError`].
+pub fn read_master_key(path: &Path) -> Result<SealingKey, DataKeyError> {
     const NOT_A_KEY: DataKeyError = DataKeyError::Master("does not hold 32 bytes");
     let bytes = secret_file::read(path).map_err(|error| match error {
         SecretFileError::Io(source) => DataKeyError::Io { what: "read of the master key file", source },
@@ -140,11 +208,6 @@ fn read_master_key(path: &Path) -> Result<SealingKey, DataKeyError> {
 
 fn key_from(bytes: &[u8]) -> Option<SealingKey> {
     bytes.try_into().ok().map(SealingKey::new)
-}
-
-fn wrap_label(log_id: &[u8; 16], community: u32, part: u16, generation: u32) -> Vec<u8> {
-    [&b"gridveil data key v1"[..], log_id, &community.to_be_bytes(), &part.to_be_bytes(), &generation.to_be_bytes()]
-        .concat()
 }
 
 impl DataKeys {
@@ -162,71 +225,189 @@ impl DataKeys {
         self.directory.join(format!("{community}.keys"))
     }
 
-    fn part_of(index: usize, slots: usize) -> u16 {
-        if index == slots { COMMUNITY_PART } else { u16::try_from(index).unwrap_or(COMMUNITY_PART) }
+    /// Makes the keys of a new community, durably, before anything is sealed under them. Keys are never replaced: those
+    /// that were made for a record which never reached the log are taken as they are.
+    ///
+    /// # Errors
+    /// [`DataKeyError`], also for a key file that is there and not of this log.
+    pub fn create(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
+        if self.path(community).exists() {
+            if self.holds(community) {
+                return Err(DataKeyError::KeyFile { community, why: "is in use" });
+            }
+            let loaded = self.load(community, slots, &BTreeSet::new());
+            let in_the_way = matches!(loaded, Err(DataKeyError::KeyFile { .. }));
+            return if in_the_way { Err(DataKeyError::InTheWay { community }) } else { loaded };
+        }
+        let mut keys = self.write();
+        let (mut made, mut bytes) = (Vec::with_capacity(slots + 1), file::start(community, slots)?);
+        for index in 0..=slots {
+            let name = (community, file::part_of(index, slots), 0);
+            let (key, entry) = self.fresh(name)?;
+            made.push((name, Loaded { at: bytes.len() as u64, key }));
+            bytes.extend(entry);
+        }
+        durable::create_new(&self.path(community), &bytes).map_err(io_error("creation of a key file"))?;
+        keys.ends.insert(community, bytes.len() as u64);
+        keys.open.extend(made);
+        Ok(())
     }
 
-    /// Makes the keys of a new community, durably, before anything is sealed under them. Keys in use are never replaced;
-    /// a file is, that was made for a record which never reached the log.
+    fn fresh(&self, name: KeyName) -> Result<(SealingKey, Vec<u8>), DataKeyError> {
+        let (community, _, generation) = name;
+        let key = SealingKey::generate()?;
+        let entry = self.master.seal(&generation.to_be_bytes(), &file::wrap_label(&self.log_id, name), key.as_bytes());
+        let entry = entry.map_err(|error| match error {
+            SealError::Randomness(error) => error.into(),
+            SealError::TooLong | SealError::NotOpened => DataKeyError::KeyFile { community, why: "cannot be wrapped" },
+        })?;
+        Ok((key, entry))
+    }
+
+    /// Makes the next key of a slot, durably: what is sealed for its next account is not under the key of the last one.
+    /// Gives its generation. Nothing that is in the file is written again.
     ///
     /// # Errors
     /// [`DataKeyError`].
-    pub fn create(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.contains_key(&(community, COMMUNITY_PART)) {
-            return Err(DataKeyError::KeyFile { community, why: "is in use" });
+    pub fn renew(&self, community: u32, slot: u16) -> Result<u32, DataKeyError> {
+        let mut keys = self.write();
+        let range = (community, slot, 0)..=(community, slot, u32::MAX);
+        let newest =
+            keys.open.range(range.clone()).map(|(name, _)| name.2).chain(keys.erased.range(range).map(|n| n.2));
+        let no_key = DataKeyError::NoKey { community, part: slot };
+        let generation = newest.max().and_then(|newest| newest.checked_add(1)).ok_or(no_key)?;
+        let at = keys.ends.get(&community).copied().ok_or(DataKeyError::NoKey { community, part: slot })?;
+        let name = (community, slot, generation);
+        let (key, entry) = self.fresh(name)?;
+        let bytes = [&slot.to_be_bytes()[..], &entry].concat();
+        let end = at + bytes.len() as u64;
+        let file = OpenOptions::new().write(true).open(self.path(community)).map_err(io_error("open of a key file"))?;
+        // What a crash left of a key that nothing was sealed under.
+        file.set_len(at)
+            .and_then(|()| file.write_all_at(&bytes, at))
+            .and_then(|()| file.sync_all())
+            .map_err(io_error("write of a key"))?;
+        keys.open.insert(name, Loaded { at: at + 2, key });
+        keys.ends.insert(community, end);
+        Ok(generation)
+    }
+
+    /// Overwrites a key in its file, durably. Everything that was sealed under it is unreadable from then on. Asked again
+    /// it does nothing.
+    ///
+    /// # Errors
+    /// [`DataKeyError`]: no such key, or it could not be overwritten.
+    pub fn erase(&self, name: KeyName) -> Result<(), DataKeyError> {
+        let (community, part, _) = name;
+        let mut keys = self.write();
+        if keys.erased.contains(&name) {
+            return Ok(());
         }
-        let mut made = Vec::with_capacity(slots + 1);
-        let count = u32::try_from(slots + 1)
-            .map_err(|_| DataKeyError::KeyFile { community, why: "would have too many slots" })?;
-        let mut bytes = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
-        for index in 0..=slots {
-            let part = Self::part_of(index, slots);
-            let key = SealingKey::generate()?;
-            let label = wrap_label(&self.log_id, community, part, 0);
-            let entry = self.master.seal(&0u32.to_be_bytes(), &label, key.as_bytes());
-            bytes.extend(entry.map_err(|error| match error {
-                SealError::Randomness(error) => error.into(),
-                SealError::TooLong | SealError::NotOpened => {
-                    DataKeyError::KeyFile { community, why: "cannot be wrapped" }
-                }
-            })?);
-            made.push(((community, part), DataKey { generation: 0, key }));
-        }
-        durable::replace(&self.path(community), &bytes).map_err(io_error("write of a key file"))?;
-        keys.extend(made);
+        let at = keys.open.get(&name).map(|loaded| loaded.at).ok_or(DataKeyError::NoKey { community, part })?;
+        self.overwrite(community, &[at])?;
+        keys.open.remove(&name);
+        keys.erased.insert(name);
         Ok(())
     }
 
-    /// Loads the keys of a community.
+    fn overwrite(&self, community: u32, entries: &[u64]) -> Result<(), DataKeyError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().write(true).open(self.path(community)).map_err(io_error("open of a key file"))?;
+        for at in entries {
+            let wrapped = at + (ENTRY_BYTES - WRAPPED_BYTES) as u64;
+            file.write_all_at(&[0; WRAPPED_BYTES], wrapped).map_err(io_error("overwriting of a key"))?;
+        }
+        file.sync_all().map_err(io_error("overwriting of a key"))
+    }
+
+    fn holds(&self, community: u32) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).open.contains_key(&(community, COMMUNITY_PART, 0))
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Keys> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Identity of the log.
+    pub(super) const fn log_id(&self) -> [u8; 16] {
+        self.log_id
+    }
+
+    /// The master key, for what is of no community.
+    pub(super) const fn master(&self) -> &SealingKey {
+        &self.master
+    }
+
+    /// Is this key there, or was it erased?
+    #[must_use]
+    pub fn knows(&self, name: KeyName) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.open.contains_key(&name) || keys.erased.contains(&name)
+    }
+
+    /// Was this key erased?
+    #[must_use]
+    pub fn is_erased(&self, name: KeyName) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).erased.contains(&name)
+    }
+
+    /// Loads the keys of a community, but for those that were `erased`: where a backup brought one back, it is
+    /// overwritten again.
     ///
     /// # Errors
     /// [`DataKeyError::KeyFile`].
-    pub fn load(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
-        let wrong = |why| DataKeyError::KeyFile { community, why };
+    pub fn load(&self, community: u32, slots: usize, erased: &BTreeSet<KeyName>) -> Result<(), DataKeyError> {
         let bytes = std::fs::read(self.path(community)).map_err(io_error("read of a key file"))?;
-        let count = u32::try_from(slots + 1).map_err(|_| wrong("has too many slots"))?;
-        let start = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
-        if !bytes.starts_with(&start) || bytes.len() != start.len() + ENTRY_BYTES * (slots + 1) {
-            return Err(wrong("is damaged, or of another community"));
+        let mode = std::fs::metadata(self.path(community)).map_err(io_error("read of a key file"))?.mode();
+        if mode & 0o077 != 0 {
+            let why =
+                "is readable by others: chmod 600 it, and take another master key if somebody could have read both";
+            return Err(DataKeyError::KeyFile { community, why });
         }
-        for (index, entry) in bytes[start.len()..].chunks(ENTRY_BYTES).enumerate() {
-            let part = Self::part_of(index, slots);
-            let (head, wrapped) = entry.split_first_chunk().ok_or_else(|| wrong("is damaged"))?;
-            let generation = u32::from_be_bytes(*head);
-            if generation > 0 && wrapped.iter().all(|b| *b == 0) {
-                continue;
-            }
-            let label = wrap_label(&self.log_id, community, part, generation);
-            let opened = self
-                .master
-                .open(&[], &label, wrapped)
-                .map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?;
-            let key = key_from(&opened).ok_or_else(|| wrong("is damaged"))?;
-            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-            keys.insert((community, part), DataKey { generation, key });
-        }
+        let found = file::read(&bytes, community, slots, |name, wrapped| self.unwrap(erased, name, wrapped))?;
+        self.overwrite(community, &found.back)?;
+        let mut keys = self.write();
+        keys.ends.insert(community, found.end);
+        keys.erased.extend(found.erased);
+        keys.open.extend(found.open);
         Ok(())
+    }
+
+    /// The key of an entry; `None` where it does not open. One that was erased is not opened.
+    fn unwrap(&self, erased: &BTreeSet<KeyName>, name: KeyName, wrapped: &[u8]) -> Option<file::Entry> {
+        if wrapped.iter().all(|byte| *byte == 0) {
+            return Some(file::Entry::Erased);
+        }
+        if erased.contains(&name) {
+            return Some(file::Entry::Back);
+        }
+        let opened = self.master.open(&[], &file::wrap_label(&self.log_id, name), wrapped).ok()?;
+        key_from(&opened).map(file::Entry::Key)
+    }
+
+    /// The key file of a community in another directory, if it is of this log and opens.
+    ///
+    /// # Errors
+    /// [`DataKeyError::KeyFile`]; [`DataKeyError::Io`].
+    pub fn check(&self, directory: &Path, community: u32, slots: usize) -> Result<Vec<u8>, DataKeyError> {
+        let path = directory.join(format!("{community}.keys"));
+        if !path.exists() {
+            let why = "is neither in the data directory nor in the backup";
+            return Err(DataKeyError::KeyFile { community, why });
+        }
+        let bytes = std::fs::read(path).map_err(io_error("read of a key file of the backup"))?;
+        let none = BTreeSet::new();
+        file::read(&bytes, community, slots, |name, wrapped| self.unwrap(&none, name, wrapped)).map(|_| bytes)
+    }
+
+    /// Writes the key file of a community that has none.
+    ///
+    /// # Errors
+    /// [`DataKeyError::Io`], also if it has one.
+    pub fn put_back(&self, community: u32, bytes: &[u8]) -> Result<(), DataKeyError> {
+        durable::create_new(&self.path(community), bytes).map_err(io_error("write of a key file"))
     }
 
     fn associated(&self, label: &Label, generation: u32) -> Vec<u8> {
@@ -242,82 +423,46 @@ impl DataKeys {
         .concat()
     }
 
-    /// Seals a part.
+    /// Seals a part under the key of a generation.
     ///
     /// # Errors
-    /// [`DataKeyError::NoKey`], [`DataKeyError::Random`].
-    pub fn seal(&self, label: &Label, plain: &[u8]) -> Result<Sealed, DataKeyError> {
+    /// [`DataKeyError::NoKey`], [`DataKeyError::Erased`], [`DataKeyError::Random`].
+    pub fn seal(&self, label: &Label, generation: u32, plain: &[u8]) -> Result<Sealed, DataKeyError> {
         let (community, part) = (label.community, label.part);
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let data_key = keys.get(&(community, part)).ok_or(DataKeyError::NoKey { community, part })?;
-        let context = self.associated(label, data_key.generation);
-        let (nonce, ciphertext) = data_key.key.seal_apart(&context, plain).map_err(|error| match error {
+        let loaded = keys.of((community, part, generation))?;
+        let context = self.associated(label, generation);
+        let (nonce, ciphertext) = loaded.key.seal_apart(&context, plain).map_err(|error| match error {
             SealError::Randomness(error) => error.into(),
             SealError::TooLong | SealError::NotOpened => DataKeyError::Sealed { community, part },
         })?;
-        Ok(Sealed { community, part, generation: data_key.generation, nonce, ciphertext })
+        Ok(Sealed { community, part, generation, nonce, ciphertext })
     }
 
     /// Opens a part.
     ///
     /// # Errors
-    /// [`DataKeyError::NoKey`] where the key was erased, [`DataKeyError::Sealed`] where it does not open.
+    /// [`DataKeyError::Erased`] where the key was erased, [`DataKeyError::Sealed`] where it does not open.
     pub fn open_part(&self, label: &Label, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, DataKeyError> {
         let (community, part) = (label.community, label.part);
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let data_key = keys.get(&(community, part)).filter(|k| k.generation == sealed.generation);
-        let data_key = data_key.ok_or(DataKeyError::NoKey { community, part })?;
+        let loaded = keys.of((community, part, sealed.generation))?;
         let context = self.associated(label, sealed.generation);
-        let opened = data_key.key.open_apart(&context, &sealed.nonce, &sealed.ciphertext);
+        let opened = loaded.key.open_apart(&context, &sealed.nonce, &sealed.ciphertext);
         opened.map_err(|_| DataKeyError::Sealed { community, part })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_open_only_under_their_own_key_label_and_master() {
-        let dir = tempfile::tempdir().unwrap();
-        let master = dir.path().join("master");
-        create_master_key(&master).unwrap();
-        assert!(create_master_key(&master).is_err());
-        let keys = dir.path().join("keys");
-        let data_keys = DataKeys::open(&keys, &master, [1; 16]).unwrap();
-        data_keys.create(5, 4).unwrap();
-        assert!(matches!(data_keys.create(5, 4), Err(DataKeyError::KeyFile { why: "is in use", .. })));
-        let label = Label { kind: 2, community: 5, part: 3, first_interval: Interval(7) };
-        let sealed = data_keys.seal(&label, b"a reading").unwrap();
-        assert!(!sealed.ciphertext.windows(5).any(|w| w == b"a rea"));
-        let again = DataKeys::open(&keys, &master, [1; 16]).unwrap();
-        again.load(5, 4).unwrap();
-        assert_eq!(again.open_part(&label, &sealed).unwrap().as_slice(), b"a reading");
-        for other in [
-            Label { kind: 3, ..label },
-            Label { part: 2, ..label },
-            Label { first_interval: Interval(8), ..label },
-            Label { part: COMMUNITY_PART, ..label },
-        ] {
-            assert!(matches!(again.open_part(&other, &sealed), Err(DataKeyError::Sealed { .. })));
+impl Keys {
+    fn of(&self, name: KeyName) -> Result<&Loaded, DataKeyError> {
+        let (community, part, _) = name;
+        match self.open.get(&name) {
+            Some(loaded) => Ok(loaded),
+            None if self.erased.contains(&name) => Err(DataKeyError::Erased { community, part }),
+            None => Err(DataKeyError::NoKey { community, part }),
         }
-        assert!(matches!(again.open_part(&Label { community: 6, ..label }, &sealed), Err(DataKeyError::NoKey { .. })));
-        assert!(DataKeys::open(&keys, &master, [2; 16]).unwrap().load(5, 4).is_err());
-        let other_master = dir.path().join("other");
-        create_master_key(&other_master).unwrap();
-        assert!(matches!(
-            DataKeys::open(&keys, &other_master, [1; 16]).unwrap().load(5, 4),
-            Err(DataKeyError::KeyFile { .. })
-        ));
-    }
-
-    #[test]
-    fn a_master_key_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let master = dir.path().join("master");
-        create_master_key(&master).unwrap();
-        std::fs::set_permissions(&master, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(DataKeys::open(dir.path(), &master, [0; 16]), Err(DataKeyError::Master(_))));
     }
 }
+
+#[cfg(test)]
+mod tests;

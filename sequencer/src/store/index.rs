@@ -1,9 +1,10 @@
 //! The sled index: where things are in the log. Never the truth; compared with the log on opening and rebuilt on any
 //! difference.
 
-use std::path::Path;
+use std::{fs, io, io::Read as _, path::Path};
 
 use super::{log::Tip, log_state::Entry};
+use gridveil_keystore::SealingKey;
 use gridveil_protocol::field::{Fr, to_bytes};
 
 const TIP: &[u8] = b"m";
@@ -11,16 +12,43 @@ const TIP: &[u8] = b"m";
 /// A key, or the rest of one, and what is there.
 pub type Held = (Vec<u8>, Vec<u8>);
 
+/// Letter and identity of an entry.
+const IDENTITY_BYTES: usize = 33;
+/// Of the hash that stands for them.
+const HIDDEN_BYTES: usize = 16;
 const LOCK_TRIES: u32 = 250;
 
 fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(io) if io.to_string().contains("lock"))
 }
 
+/// Overwrites every file of a directory with zeros, before it is removed. A file system that writes in place keeps nothing
+/// of them then; one that copies on write, or a disk that moves its blocks, may.
+pub(super) fn overwrite_all(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            overwrite_all(&path)?;
+        } else {
+            overwrite(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same with one file.
+pub(super) fn overwrite(path: &Path) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    let bytes = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
+    file.sync_all()
+}
+
 /// An open index.
 #[derive(Clone, Debug)]
 pub struct Index {
     db: sled::Db,
+    key: SealingKey,
 }
 
 fn tip_value(tip: &Tip, root: &Fr) -> Vec<u8> {
@@ -32,7 +60,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of sled, where not even an empty one can be made.
-    pub fn open(directory: &Path) -> Result<Self, sled::Error> {
+    pub fn open(directory: &Path, key: SealingKey) -> Result<Self, sled::Error> {
         let open = || sled::Config::new().path(directory).cache_capacity(16 << 20).flush_every_ms(Some(1000)).open();
         let mut opened = open();
         // The log's lock is ours, so a lock on the index is that of threads of this process that are about to end.
@@ -48,17 +76,40 @@ impl Index {
             Err(error) if is_lock(&error) => return Err(error),
             Err(_) => {
                 tracing::warn!("the index does not open; it is made anew");
-                std::fs::remove_dir_all(directory)?;
+                fs::remove_dir_all(directory)?;
                 open()?
             }
         };
-        Ok(Self { db })
+        Ok(Self { db, key })
+    }
+
+    /// An empty one in its place. The files of this one are overwritten first: a page that is no longer used stays in them.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn anew(self, directory: &Path) -> Result<Self, sled::Error> {
+        let Self { db, key } = self;
+        drop(db);
+        overwrite_all(directory)?;
+        fs::remove_dir_all(directory)?;
+        Self::open(directory, key)
+    }
+
+    /// A key of the index as it is on disk: a thief finds neither slots nor periods. What orders the entries of one
+    /// identity stays at its end.
+    fn hidden(&self, key: &[u8]) -> Vec<u8> {
+        let named = match key.first() {
+            Some(b'o' | b'b' | b'r' | b'n') => key.split_at_checked(IDENTITY_BYTES).unwrap_or((key, &[])),
+            _ => (key, &[][..]),
+        };
+        let hash = blake3::keyed_hash(self.key.as_bytes(), named.0);
+        [&hash.as_bytes()[..HIDDEN_BYTES], named.1].concat()
     }
 
     /// Is this at its key?
     #[must_use]
     pub fn holds(&self, (key, value): &Entry) -> bool {
-        self.db.get(key).is_ok_and(|held| held.as_deref() == value.as_deref())
+        self.db.get(self.hidden(key)).is_ok_and(|held| held.as_deref() == value.as_deref())
     }
 
     /// Does the index stand at this tip, with this many entries?
@@ -66,6 +117,15 @@ impl Index {
     pub fn is_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
         self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice())
             && self.db.len() as u64 == entries + 1
+    }
+
+    /// Where the log ended when the index was last written: number of records, and chain value after them.
+    #[must_use]
+    pub fn seen(&self) -> Option<(u64, [u8; 32])> {
+        let tip = self.db.get(TIP).ok().flatten()?;
+        let (height, rest) = tip.split_first_chunk::<8>()?;
+        let (chain, rest) = rest.split_first_chunk::<32>()?;
+        (rest.len() == 32).then_some((u64::from_be_bytes(*height), *chain))
     }
 
     /// Removes everything.
@@ -83,6 +143,7 @@ impl Index {
     pub fn add(&self, entries: Vec<Entry>, tip: &Tip, root: &Fr) -> Result<(), sled::Error> {
         let mut batch = sled::Batch::default();
         for (key, value) in entries {
+            let key = self.hidden(&key);
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
@@ -97,7 +158,7 @@ impl Index {
     /// # Errors
     /// Those of sled.
     pub fn number(&self, key: &[u8]) -> Result<Option<u64>, sled::Error> {
-        let value = self.db.get(key)?;
+        let value = self.db.get(self.hidden(key))?;
         Ok(value.and_then(|v| v.first_chunk::<8>().copied()).map(u64::from_be_bytes))
     }
 
@@ -106,7 +167,7 @@ impl Index {
     /// # Errors
     /// Those of sled.
     pub fn packet_id(&self, key: &[u8]) -> Result<Option<[u8; 32]>, sled::Error> {
-        let value = self.db.get(key)?;
+        let value = self.db.get(self.hidden(key))?;
         Ok(value.and_then(|v| v.get(8..).and_then(|id| id.try_into().ok())))
     }
 
@@ -115,7 +176,8 @@ impl Index {
     /// # Errors
     /// Those of sled.
     pub fn last(&self, prefix: &[u8]) -> Result<Option<Held>, sled::Error> {
-        let found = self.db.scan_prefix(prefix).next_back().transpose()?;
+        let prefix = self.hidden(prefix);
+        let found = self.db.scan_prefix(&prefix).next_back().transpose()?;
         Ok(found.map(|(key, value)| (key.get(prefix.len()..).unwrap_or_default().to_vec(), value.to_vec())))
     }
 
@@ -124,7 +186,7 @@ impl Index {
     /// # Errors
     /// Those of sled.
     pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, sled::Error> {
-        Ok(self.db.get(key)?.map(|v| v.to_vec()))
+        Ok(self.db.get(self.hidden(key))?.map(|v| v.to_vec()))
     }
 
     /// Writes what sled still holds back.

@@ -16,7 +16,9 @@ use gridveil_keystore::{durable, random};
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version. It goes up whenever a record is written differently, names in its JSON included.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
+/// The format before, whose bodies are not sealed as a whole. Such a log is read, and goes on as it is.
+pub const IN_CLEAR: u32 = 4;
 /// Bytes of the file header.
 pub const FILE_HEADER_BYTES: u64 = 64;
 /// Bytes of a record before its body.
@@ -48,7 +50,7 @@ pub enum LogError {
     FileHeader,
     /// A log that another release wrote.
     #[error(
-        "log: it has format {found}, this program reads and writes {VERSION}: open it with the release that wrote it"
+        "log: it has format {found}, this program reads and writes {VERSION} and {IN_CLEAR}: open it with the release that wrote it"
     )]
     Version {
         /// Its format.
@@ -94,12 +96,23 @@ pub struct Record {
     pub kind: u16,
     /// Body.
     pub body: Vec<u8>,
+    /// Chain value after it.
+    pub chain: [u8; 32],
 }
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record").field("height", &self.height).field("kind", &self.kind).finish_non_exhaustive()
     }
+}
+
+/// What a log's file header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Random identity.
+    pub id: [u8; 16],
+    /// Format.
+    pub version: u32,
 }
 
 /// Where the log ends.
@@ -118,6 +131,7 @@ pub struct Tip {
 pub struct Log {
     file: File,
     id: [u8; 16],
+    version: u32,
     tip: Tip,
     poisoned: bool,
 }
@@ -141,10 +155,10 @@ fn record_chain(chain: &[u8; 32], header: &[u8; 32], body: &[u8]) -> [u8; 32] {
     *hasher.update(chain).update(header).update(body).finalize().as_bytes()
 }
 
-fn file_header(id: &[u8; 16]) -> [u8; 64] {
+fn file_header(id: &[u8; 16], version: u32) -> [u8; 64] {
     let mut out = [0; 64];
     out[..8].copy_from_slice(&MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_be_bytes());
+    out[8..12].copy_from_slice(&version.to_be_bytes());
     out[16..32].copy_from_slice(id);
     let check = *blake3::hash(&out[..32]).as_bytes();
     out[32..].copy_from_slice(&check);
@@ -192,7 +206,23 @@ impl Log {
     /// [`LogError`], or what `each` refuses.
     pub fn open<E: From<LogError>>(
         path: &Path,
-        mut each: impl FnMut(&[u8; 16], Record) -> Result<(), E>,
+        mut each: impl FnMut(&Identity, Record) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        Self::open_or_create(path, None, &mut each)
+    }
+
+    /// A new log with the identity of another: what is sealed for that opens here.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn create(path: &Path, id: [u8; 16]) -> Result<Self, LogError> {
+        Self::open_or_create(path, Some(id), &mut |_, _| Ok(()))
+    }
+
+    fn open_or_create<E: From<LogError>>(
+        path: &Path,
+        id: Option<[u8; 16]>,
+        each: &mut impl FnMut(&Identity, Record) -> Result<(), E>,
     ) -> Result<Self, E> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -203,8 +233,9 @@ impl Log {
             Err(std::fs::TryLockError::Error(e)) => return Err(io_error("lock")(e).into()),
         }
         let size = file.metadata().map_err(io_error("size"))?.len();
-        let id = read_or_create(&file, size, path)?;
-        let header = file_header(&id);
+        let identity = read_or_create(&file, size, path, id)?;
+        let Identity { id, version } = identity;
+        let header = file_header(&id, version);
         let mut chain = [0; 32];
         chain.copy_from_slice(&header[32..]);
         let size = size.max(FILE_HEADER_BYTES);
@@ -215,7 +246,7 @@ impl Log {
         };
         scan.reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
         while let Some(record) = scan.next()? {
-            each(&id, record)?;
+            each(&identity, record)?;
         }
         let tip = scan.tip;
         drop(scan);
@@ -227,7 +258,7 @@ impl Log {
             );
             file.set_len(tip.end).and_then(|()| file.sync_all()).map_err(io_error("cut of the torn tail"))?;
         }
-        Ok(Self { file, id, tip, poisoned: false })
+        Ok(Self { file, id, version, tip, poisoned: false })
     }
 
     /// Where the log ends.
@@ -240,6 +271,12 @@ impl Log {
     #[must_use]
     pub const fn id(&self) -> [u8; 16] {
         self.id
+    }
+
+    /// Identity and format.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity { id: self.id, version: self.version }
     }
 
     /// A reader of the same file.
@@ -256,7 +293,7 @@ impl Log {
     /// [`LogError`], or what `each` refuses.
     pub fn scan<E: From<LogError>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
         let mut chain = [0; 32];
-        chain.copy_from_slice(&file_header(&self.id)[32..]);
+        chain.copy_from_slice(&file_header(&self.id, self.version)[32..]);
         let mut reader = BufReader::with_capacity(1 << 16, &self.file);
         reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
         let mut scan = Scan { reader, size: self.tip.end, tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain } };
@@ -299,17 +336,17 @@ impl Log {
     }
 }
 
-fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogError> {
+fn read_or_create(file: &File, size: u64, path: &Path, wanted: Option<[u8; 16]>) -> Result<Identity, LogError> {
     let mut header = [0; 64];
     let there = usize::try_from(size.min(FILE_HEADER_BYTES)).unwrap_or(64);
     file.read_exact_at(&mut header[..there], 0).map_err(io_error("read of the file header"))?;
     let (mut id, mut version) = ([0; 16], [0; 4]);
     id.copy_from_slice(&header[16..32]);
     version.copy_from_slice(&header[8..12]);
-    if there == 64 && header == file_header(&id) {
-        return Ok(id);
+    if let Some(version) = [VERSION, IN_CLEAR].into_iter().find(|version| header == file_header(&id, *version)) {
+        return Ok(Identity { id, version });
     }
-    if there == 64 && header[..8] == MAGIC && u32::from_be_bytes(version) != VERSION {
+    if there == 64 && header[..8] == MAGIC && ![VERSION, IN_CLEAR].contains(&u32::from_be_bytes(version)) {
         return Err(LogError::Version { found: u32::from_be_bytes(version) });
     }
     // Creation interrupted: nothing but (a prefix of) a header was written, so nothing was ever acknowledged.
@@ -317,13 +354,16 @@ fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogEr
     if size > FILE_HEADER_BYTES || !started || (there == 64 && header != [0; 64]) {
         return Err(LogError::FileHeader);
     }
-    id = random().map_err(|error| io_error("random identity")(io::Error::other(error)))?;
+    id = match wanted {
+        Some(wanted) => wanted,
+        None => random().map_err(|error| io_error("random identity")(io::Error::other(error)))?,
+    };
     file.set_len(0)
-        .and_then(|()| file.write_all_at(&file_header(&id), 0))
+        .and_then(|()| file.write_all_at(&file_header(&id, VERSION), 0))
         .and_then(|()| file.sync_all())
         .map_err(io_error("creation"))?;
     durable::sync_parent(path).map_err(io_error("sync of the directory"))?;
-    Ok(id)
+    Ok(Identity { id, version: VERSION })
 }
 
 struct Scan<R> {
@@ -369,7 +409,7 @@ impl<R: Read> Scan<R> {
             return if stored == [0; 32] && self.only_zeros()? { Ok(None) } else { Err(damaged) };
         }
         self.tip = Tip { height: self.tip.height + 1, end: offset + whole, chain };
-        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body }))
+        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body, chain }))
     }
 
     fn only_zeros(&mut self) -> Result<bool, LogError> {
@@ -403,6 +443,22 @@ impl LogReader {
         self.file.read_exact_at(&mut body, offset + RECORD_HEADER_BYTES).map_err(io_error("read"))?;
         Ok(body)
     }
+}
+
+/// Is there a log: more than what an interrupted creation leaves?
+///
+/// # Errors
+/// [`LogError::Io`].
+pub fn is_there(path: &Path) -> Result<bool, LogError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(io_error("open")(error)),
+    };
+    let mut magic = Vec::with_capacity(MAGIC.len());
+    file.take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(io_error("read of the file header"))?;
+    // Zeros: the header did not reach the disk, and no key was made before it had.
+    Ok(magic.iter().any(|byte| *byte != 0))
 }
 
 /// Name of the log inside a data directory.

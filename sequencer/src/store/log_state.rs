@@ -1,7 +1,10 @@
 //! The structure of the log: what exists, in which step, and where. It is computed record by record from their public
 //! parts. Opening a log and writing to it use the same code, so a restart sees what the writer saw.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use gridveil_protocol::{
     field::Fr,
@@ -11,6 +14,8 @@ use gridveil_protocol::{
 };
 
 use super::{
+    accounts::Switches,
+    data_keys::KeyName,
     pending::{Carried, Pending},
     record::{Applied, Closed, CommunityAdded, Effects, Event, Genesis, Selected, Settled, kind},
 };
@@ -54,7 +59,7 @@ pub mod key {
         [&[letter][..], &community.to_be_bytes(), &first_interval.0.to_be_bytes()].concat()
     }
 
-    /// Something of a batch: `a`pplied, pro`v`en, `s`ettled.
+    /// Something of a batch: `a`pplied, pro`v`en, `s`ettled, `k`ept receipts.
     #[must_use]
     pub fn batch(letter: u8, batch: u64) -> Vec<u8> {
         [&[letter][..], &batch.to_be_bytes()].concat()
@@ -171,6 +176,8 @@ pub struct CommunityState {
     pub pending: Pending,
     /// Settled periods, oldest first.
     pub settled: Vec<SettledPeriod>,
+    /// Under which keys the slots' records are.
+    pub switches: Switches,
 }
 
 /// Everything.
@@ -188,6 +195,10 @@ pub struct LogState {
     pub root: Fr,
     /// Circuit versions of the periods, as far as it is decided.
     pub versions: Versions,
+    /// Batches whose receipts were kept.
+    pub kept: BTreeSet<u64>,
+    /// Keys of accounts that were erased.
+    pub erased: BTreeSet<KeyName>,
     /// Entries of the index.
     pub entries: u64,
 }
@@ -279,6 +290,8 @@ impl LogState {
             Event::Applied(applied) => self.applied(applied, offset)?,
             Event::Abandoned(abandoned) => self.abandoned(abandoned.batch)?,
             Event::Upgrade(upgrade) => self.upgraded(upgrade)?,
+            Event::Kept(kept) => self.kept(kept, offset)?,
+            Event::Erased(erased) => self.erased(erased)?,
             Event::Proven(proven) => {
                 let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
                 batch.ok_or(OrderError("a proof of no batch that waits for one"))?.prove_ms = Some(proven.prove_ms);
@@ -372,6 +385,7 @@ impl LogState {
             selected: None,
             pending: Pending::default(),
             settled: Vec::new(),
+            switches: Switches::default(),
         };
         self.communities.insert(added.index, state);
         Ok(vec![put(key::community(added.index), offset.to_be_bytes())])
@@ -388,6 +402,7 @@ impl LogState {
         let follows = log_state.last_batch == applied.previous && applied.next_interval >= log_state.after_open();
         let selected = log_state.selected.take_if(|c| follows && c.first_interval == applied.first_interval);
         let selected = selected.ok_or(OrderError("a batch of a period for which nothing is selected"))?;
+        log_state.switches.switch(applied)?;
         let (mut entries, carried) = log_state.pending.done(&selected, applied.batch);
         entries.extend(log_state.pending.refuse(&applied.refused));
         let before = Before {

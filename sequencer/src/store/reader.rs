@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use super::{
     StoreError,
+    bodies::Bodies,
     data_keys::{COMMUNITY_PART, DataKeys, Label, Sealed},
     index::Index,
     log::LogReader,
@@ -38,6 +39,7 @@ const CACHED: usize = 4;
 #[derive(Debug)]
 pub struct StoreReader {
     log: LogReader,
+    bodies: Bodies,
     data_keys: DataKeys,
     pub(super) index: Index,
     cache: Mutex<VecDeque<(u64, Arc<Transition>)>>,
@@ -46,8 +48,13 @@ pub struct StoreReader {
 impl StoreReader {
     /// A reader.
     #[must_use]
-    pub const fn new(log: LogReader, data_keys: DataKeys, index: Index) -> Self {
-        Self { log, data_keys, index, cache: Mutex::new(VecDeque::new()) }
+    pub const fn new(log: LogReader, bodies: Bodies, data_keys: DataKeys, index: Index) -> Self {
+        Self { log, bodies, data_keys, index, cache: Mutex::new(VecDeque::new()) }
+    }
+
+    /// How bodies are sealed.
+    pub(super) const fn bodies(&self) -> &Bodies {
+        &self.bodies
     }
 
     /// The open keys.
@@ -57,7 +64,7 @@ impl StoreReader {
     }
 
     pub(super) fn read(&self, offset: u64, record_kind: u16) -> Result<(Event, Vec<Sealed>), StoreError> {
-        let body = self.log.read(offset, record_kind)?;
+        let body = self.bodies.open(record_kind, self.log.read(offset, record_kind)?)?;
         let (public, sealed) = decode_body(record_kind, &body)?;
         Ok((Event::decode(record_kind, public)?, sealed))
     }
@@ -80,6 +87,14 @@ impl StoreReader {
 
     pub(super) fn offset(&self, index_key: &[u8]) -> Result<u64, StoreError> {
         self.index.number(index_key)?.ok_or(StoreError::Inconsistent("an index entry is missing"))
+    }
+
+    /// Where the record of an index key is.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if there is none.
+    pub fn offset_of(&self, index_key: &[u8]) -> Result<u64, StoreError> {
+        self.offset(index_key)
     }
 
     /// Openings of a community, as of its last batch.
@@ -289,6 +304,11 @@ impl StoreReader {
         cache.truncate(CACHED);
     }
 
+    /// Forgets every transition: something in one is to be erased.
+    pub fn forget(&self) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Where a community's state before a batch is, by the batch before.
     fn state_of(&self, community: u32, previous: Option<u64>) -> Result<(u16, u64), StoreError> {
         Ok(match previous {
@@ -317,19 +337,20 @@ impl StoreReader {
         Ok(self.open_json::<OwnState>(&label, &sealed)?.header)
     }
 
-    /// One account before and after a batch.
+    /// One account before and after a batch; `None` for one that was erased.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn account_around(&self, batch: u64, slot: u16) -> Result<[Account; 2], StoreError> {
+    pub fn account_around(&self, batch: u64, slot: u16) -> Result<[Option<Account>; 2], StoreError> {
         let applied = self.applied(batch)?;
         let account = |(record_kind, offset): (u16, u64)| {
             let (event, sealed) = self.read(offset, record_kind)?;
             let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { Interval::ZERO };
-            self.open_json::<Account>(
-                &Label { kind: record_kind, community: applied.community, part: slot, first_interval },
-                &sealed,
-            )
+            let label = Label { kind: record_kind, community: applied.community, part: slot, first_interval };
+            match self.open_json::<Account>(&label, &sealed) {
+                Err(error) if error.is_erased() => Ok(None),
+                opened => opened.map(Some),
+            }
         };
         Ok([
             account(self.state_of(applied.community, applied.previous)?)?,
@@ -359,6 +380,12 @@ impl StoreReader {
         }
         if began {
             return Ok(OpenedHeaders { before: None, after, genesis: None });
+        }
+        // The members of that time may not be readable any more.
+        if let Some(kept) = self.kept_of(batch)? {
+            let (members_root, certificates_root) = (kept.members_root, kept.certificates_root);
+            let place = GenesisPlace { members_root, certificates_root, state_path: applied.path() };
+            return Ok(OpenedHeaders { before: Some(self.header_before(&applied)?), after, genesis: Some(place) });
         }
         let before = self.before(&applied, current)?;
         let place = GenesisPlace {

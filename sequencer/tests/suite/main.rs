@@ -11,5 +11,8 @@ mod emergency;
 mod joining;
 mod l1_away;
 mod operations;
+mod proving;
 mod recovery;
+mod restore;
+mod thief;
 mod upgrade;

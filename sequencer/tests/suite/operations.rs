@@ -2,6 +2,7 @@
 mod always_late;
 mod beginning;
 mod ending;
+mod erasing;
 mod given_back;
 mod header;
 mod late;

@@ -47,7 +47,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     );
     let other = world.at("other-genesis");
     let fewer = Plan { homes: world.plan.homes[1..].to_vec(), ..world.plan.clone() };
-    std::fs::write(&other, serde_json::to_vec(&[fewer.community().unwrap()]).unwrap()).unwrap();
+    write_secret(other.clone(), &serde_json::to_string(&[fewer.community().unwrap()]).unwrap());
+    let name = other.to_str().unwrap();
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    refused(&world, "--genesis", name, &format!("others may read balances and salts in {name}: chmod 600 {name}"));
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     refused(&world, "--genesis", other.to_str().unwrap(), "not the state the contract started from");
 
     // Packets, and a kill right after some were acknowledged.

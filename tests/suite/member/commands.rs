@@ -53,6 +53,8 @@ fn every_command_has_help_with_an_example() {
         "operator community",
         "operator community list",
         "operator key",
+        "operator log",
+        "operator member",
         "operator key new",
         "operator key show",
         "operator upgrade",
@@ -80,7 +82,10 @@ fn every_command_has_help_with_an_example() {
         )
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
-        .chain(["tariff hand-in", "pay-treasury"].map(|name| format!("operator {name}")))
+        .chain(
+            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase"]
+                .map(|name| format!("operator {name}")),
+        )
         .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
         .collect();
     let role = |command: &str| ["member", "mdm", "operator"].contains(&command.split(' ').next().unwrap_or_default());
@@ -166,17 +171,25 @@ fn errors_take_one_line() {
         .unwrap();
     let output = member(&["account"]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("does not answer"));
-    let output = gridveil(&[
-        "audit",
-        "retirement",
-        "missing.json",
-        "--rpc",
-        "http://127.0.0.1:1",
-        "--contract",
-        "0x1111111111111111111111111111111111111111",
-    ]);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("missing.json") && error.lines().count() == 1, "{error}");
+    // A file that is not there is told in the same words by every command.
+    let rollup = ["--rpc", "http://127.0.0.1:1", "--contract", "0x1111111111111111111111111111111111111111"];
+    for words in [
+        &["audit", "retirement", "missing.json"][..],
+        &["audit", "balance", "missing.json"],
+        &["audit", "totals", "missing.json"],
+        &["audit", "--genesis", "missing.json"],
+        &["audit", "--deployment", "missing.json"],
+        &["meter", "read", "missing.json"],
+        &["simulate", "missing.json"],
+        &["operator", "status", "--admin-token", "missing.json"],
+        &["member", "bill", "--household", "missing.json"],
+    ] {
+        let alone = ["meter", "simulate", "operator", "member"].contains(&words[0]) || words[1] == "--deployment";
+        let output = gridveil(&[words, if alone { &[] } else { &rollup[..] }].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        let same = error.starts_with("gridveil: missing.json: ") && error.ends_with("no such file\n");
+        assert!(!output.status.success() && same && error.lines().count() == 1, "{words:?}: {error}");
+    }
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     let genesis = [(9, Fr::from(77u64))];
     let stale = exit_of(alice.wallet.state(), &chain, &genesis).unwrap_err();
     assert!(matches!(stale.downcast_ref::<ExitError>(), Some(ExitError::Stale { .. })), "{stale}");
+    assert!(stale.to_string().contains("for the period from 20"), "by its date: {stale}");
     alice.sync(false).unwrap();
     let late =
         operation::deposit::claim(&alice.wallet.state().actor(&alice.keys.owner).unwrap(), 5 * UNIT_NANO).unwrap();

@@ -332,7 +332,10 @@ fn submit_hands_in_what_is_late_and_says_what_became_of_it() {
     home.round();
     // The late day is in another file still.
     let (said, good) = submit(&home);
-    assert!(good && said.contains("settled with a substitute; not handed in") && said.contains("duplicate"), "{said}");
+    assert!(
+        good && said.contains("settled with a substitute\n  not handed in") && said.contains("duplicate"),
+        "{said}"
+    );
     let first_row = |first: Interval| i64::from(first) * 3600;
     let row = |start: i64, wh: u32| format!("{start},{},{wh},0,A\n", start + 3600);
     let rows =
@@ -363,5 +366,5 @@ fn submit_hands_in_what_is_late_and_says_what_became_of_it() {
     home.world.settle_with(third, &[1]);
     home.round();
     let (said, _) = submit(&home);
-    assert!(said.contains("settled with a substitute; booked in the settlement of"), "{said}");
+    assert!(said.contains("settled with a substitute\n  booked in the settlement of"), "{said}");
 }

@@ -4,24 +4,42 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::{AccountError, Published};
-use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
+use gridveil_meter_client::{
+    calendar,
+    cli::LocalArgs,
+    wallet::{Deployment, ExchangeFile, read_file},
+};
 use gridveil_protocol::{
     opening::{BalanceOpening, BillOpening, ReadingOpening},
     units::Wh,
 };
+use gridveil_readings::zone::Zone;
 use serde::Serialize;
 
 use super::rollup::Rollup;
 use crate::common::text;
 
-/// Example for the help.
-pub const EXAMPLE: &str = "Example:\n  gridveil audit bill bill.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
+/// Example for the help of each.
+macro_rules! example {
+    ($what:literal) => {
+        concat!(
+            "Example:\n  gridveil audit ",
+            $what,
+            " ",
+            $what,
+            ".json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
+        )
+    };
+}
+pub(super) use example;
 
 /// Options of each.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The opening, from the member (`gridveil member open`).
     file: PathBuf,
+    #[command(flatten)]
+    local: LocalArgs,
     #[command(flatten)]
     rollup: Rollup,
     /// For machines.
@@ -90,11 +108,12 @@ pub fn bill(args: &Args) -> anyhow::Result<()> {
 type Place = (u32, u16, u64);
 
 /// What is opened of one account and period: where it is, then `facts`.
-fn of_period(published: &Published, (community, slot, batch): Place, facts: Rows) -> Rows {
+fn of_period(published: &Published, zone: &Zone, (community, slot, batch): Place, facts: Rows) -> Rows {
     let periods = published.periods();
     let period = periods.iter().find(|period| period.batch == batch);
-    let begins = period.map_or_else(String::new, |period| text::time(period.begins_s));
-    let ends = period.map_or_else(String::new, |period| text::time(period.ends_s));
+    let time = |unix_s: u64| i64::try_from(unix_s).map_or_else(|_| unix_s.to_string(), |s| calendar::local(s, zone));
+    let begins = period.map_or_else(String::new, |period| time(period.begins_s));
+    let ends = period.map_or_else(String::new, |period| time(period.ends_s));
     let place = [
         ("community", community.to_string()),
         ("slot", slot.to_string()),
@@ -137,7 +156,7 @@ fn checked<T: ExchangeFile, O: Serialize>(
         return Ok(text::print(&format!("{value}\n"))?);
     }
     let (place, facts) = rows(&value);
-    let facts = of_period(&published, place, facts);
+    let facts = of_period(&published, &args.local.zone, place, facts);
     let rows = [("opening", "ok: it is what L1 has".to_owned())].into_iter().chain(facts);
     Ok(text::print(&rows.map(|(name, value)| format!("{name:<20}  {value}\n")).collect::<String>())?)
 }

@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use gridveil_auditor::{HoldingVerifier, Published, Totals, TotalsError, native::NativeCertificates};
-use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
+use gridveil_meter_client::{
+    calendar::Periods,
+    cli::LocalArgs,
+    wallet::{Deployment, ExchangeFile, read_file},
+};
 use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
 use gridveil_prover::{
     cli::{CacheArgs, CeremonyArgs},
     progress::Reporter,
     srs::Srs,
 };
+use gridveil_readings::zone::Zone;
 use jiff::civil::Date;
 
 pub use all::Days;
@@ -29,6 +34,8 @@ pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --f
 pub struct Args {
     /// The opening, from the operator (`gridveil audit open-header`); or, with --csv, a folder or a .zip archive of them.
     file: PathBuf,
+    #[command(flatten)]
+    local: LocalArgs,
     /// Every settled period of every community, a line each: those that it opens, and of the others what is public.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -108,7 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(text::print(&all::listed(&published, &args.file, &deployment, days, &shown)?)?);
     };
     let totals = published.totals(&opening, &sealed, &held, verifier).map_err(|error| located(error, args))?;
-    text::print(&if args.json { json(&totals)? } else { table(&totals) })?;
+    text::print(&if args.json { json(&totals)? } else { table(&totals, &args.local.zone) })?;
     Ok(())
 }
 
@@ -128,7 +135,7 @@ fn json(totals: &Totals) -> anyhow::Result<String> {
 }
 
 /// For a person: the equation, a line a term.
-fn table(t: &Totals) -> String {
+fn table(t: &Totals, zone: &Zone) -> String {
     let rows = [
         ("", "issued", t.issued_wh, "opened by the operator".to_owned()),
         ("=", "retired by local trade", t.traded_wh, "opened by the operator".to_owned()),
@@ -141,10 +148,11 @@ fn table(t: &Totals) -> String {
     ];
     let kwh = rows.each_ref().map(|(_, _, wh, _)| text::kwh(*wh));
     let width = kwh.iter().map(String::len).max().unwrap_or(0);
+    let periods = Periods::new(None, t.intervals, t.interval_length_s, zone.clone());
     let mut out = format!(
         "community  {}\nperiod     {}, {} intervals of {} s\nbatch      {}\n\n",
         t.community,
-        text::span(t.first_interval, t.intervals, t.interval_length_s),
+        periods.span(t.first_interval),
         t.intervals,
         t.interval_length_s,
         t.batch
@@ -179,7 +187,7 @@ mod tests {
             not_shown_wh: Wh(200_007),
             ..Totals::default()
         };
-        let text = table(&totals);
+        let text = table(&totals, &Zone::utc());
         let places: Vec<_> = text.lines().filter_map(|line| line.find(" kWh  ")).collect();
         assert_eq!(places.len(), 8, "{text}");
         assert!(places.iter().all(|place| Some(place) == places.first()), "{text}");

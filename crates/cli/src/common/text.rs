@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
-use gridveil_protocol::units::{Interval, Nano, Wh};
+use gridveil_protocol::units::{Nano, Wh};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// An error and its causes on one line. A cause that the error says itself is not said twice.
@@ -72,14 +72,6 @@ pub fn local(unix_s: u64, zone: &TimeZone) -> String {
 #[must_use]
 pub fn time(unix_s: u64) -> String {
     format!("{} UTC", local(unix_s, &TimeZone::UTC))
-}
-
-/// `intervals` of `length_s` seconds from `first` on, UTC.
-#[must_use]
-pub fn span(first: Interval, intervals: u16, length_s: u16) -> String {
-    let begins = first.start(length_s);
-    let ends = begins + u64::from(intervals) * u64::from(length_s);
-    format!("{} to {}", local(begins, &TimeZone::UTC), time(ends))
 }
 
 /// `part` of `whole` in percent with one decimal, `-` if the whole is zero.

@@ -29,13 +29,13 @@ pub struct Args {
     resend: bool,
 }
 
-/// How far an operation came, for a person.
+/// How far an operation came, for a person; short, as its table has 80 columns.
 fn progress(progress: &Progress, on_l1: &OnL1) -> String {
     match progress {
         Progress::Signed => "signed, not handed in".into(),
-        Progress::Consented => "signed for the meter data manager".into(),
-        Progress::Sent => "waits for the next settlement".into(),
-        Progress::Applied(first) => format!("settled: {}", on_l1.date(*first)),
+        Progress::Consented => "for the meter data manager".into(),
+        Progress::Sent => "waits for a settlement".into(),
+        Progress::Applied(first) => format!("settled {}", on_l1.clock(*first)),
         Progress::Refused(code) => format!("refused: {code}"),
         Progress::Superseded => "another operation had its place".into(),
     }
@@ -90,14 +90,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     if !state.operations.is_empty() {
-        let mut table = text::table(&["operation", "nonce", "amount", "state", "id"]);
+        let mut table = text::table(&["operation", "amount", "state", "id"]);
         for kept in state.operations.iter().rev().take(12) {
             let operation = &kept.signed.operation;
-            let id: String = kept.id().chars().take(14).collect();
+            let id: String = kept.id().chars().take(8).collect();
             table.add_row([
                 operation.kind.effect().title.to_owned(),
-                operation.nonce.to_string(),
-                exact(operation.amount.into()),
+                exact(operation.amount.into()).trim_start().to_owned(),
                 progress(&kept.progress, &on_l1),
                 id,
             ]);

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use gridveil_meter_client::{calendar::Periods, cli::LocalArgs};
 use gridveil_protocol::units::Interval;
 
-use crate::common::{chain::Chain, text};
+use crate::common::chain::Chain;
 
 /// Asks for each community once.
 pub(super) struct Calendar<'a> {
     chain: &'a Chain,
+    local: &'a LocalArgs,
     lengths_s: BTreeMap<u32, u16>,
 }
 
 impl<'a> Calendar<'a> {
-    pub(super) const fn new(chain: &'a Chain) -> Self {
-        Self { chain, lengths_s: BTreeMap::new() }
+    pub(super) const fn new(chain: &'a Chain, local: &'a LocalArgs) -> Self {
+        Self { chain, local, lengths_s: BTreeMap::new() }
     }
 
     /// Seconds of an interval.
@@ -31,11 +33,15 @@ impl<'a> Calendar<'a> {
 
     /// When a period of a community is.
     pub(super) fn span(&mut self, community: u32, first: Interval, intervals: u16) -> anyhow::Result<String> {
-        Ok(text::span(first, intervals, self.length_s(community)?))
+        Ok(self.periods(community, intervals)?.span(first))
     }
 
     /// When an interval of a community begins.
     pub(super) fn begins(&mut self, community: u32, interval: Interval) -> anyhow::Result<String> {
-        Ok(text::time(interval.start(self.length_s(community)?)))
+        Ok(self.periods(community, 1)?.begins(interval))
+    }
+
+    fn periods(&mut self, community: u32, intervals: u16) -> anyhow::Result<Periods> {
+        Ok(Periods::new(None, intervals, self.length_s(community)?, self.local.zone.clone()))
     }
 }

@@ -2,12 +2,14 @@
 
 mod abandon;
 mod drop;
+mod list;
 mod prove;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
+    cli::LocalArgs,
     submit::ApiError,
     wallet::{KeptNote, NoteFile, Spending, Transfer, note_path, read_file, write_file},
 };
@@ -43,7 +45,7 @@ use crate::common::{
 pub enum Command {
     /// Lists the certificates, and finds those that came with the last settlements.
     #[command(after_help = example!("certificate list"))]
-    List(ListArgs),
+    List(list::ListArgs),
     /// Takes a certificate in that another member transferred: its file.
     #[command(after_help = example!("certificate receive note.json"))]
     Receive(ReceiveArgs),
@@ -65,14 +67,7 @@ pub enum Command {
     Prove(prove::Args),
     /// Shows what was retired, and writes a statement for an auditor (`gridveil audit retirement`).
     #[command(after_help = example!("certificate show --number 1 --out statement.json"))]
-    Show(ShowArgs),
-}
-
-/// Options of `certificate list`.
-#[derive(clap::Args, Debug)]
-pub struct ListArgs {
-    #[command(flatten)]
-    place: Place,
+    Show(list::ShowArgs),
 }
 
 /// Options of `certificate receive`.
@@ -107,6 +102,8 @@ pub struct TransferArgs {
     /// The new note's file, for the new owner.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    local: LocalArgs,
     #[command(flatten)]
     with: Paying,
     #[command(flatten)]
@@ -155,35 +152,24 @@ pub struct RetireArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     with: Paying,
     #[command(flatten)]
     proving: Proving,
 }
 
-/// Options of `certificate show`.
-#[derive(clap::Args, Debug)]
-pub struct ShowArgs {
-    /// Which, counted from 1.
-    #[arg(long, requires = "out")]
-    number: Option<usize>,
-    /// Writes its statement.
-    #[arg(long, value_name = "FILE", requires = "number")]
-    out: Option<PathBuf>,
-    #[command(flatten)]
-    place: Place,
-}
-
 /// Runs a command.
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
-        Command::List(args) => list(args),
+        Command::List(args) => list::list(args),
         Command::Receive(args) => receive(args),
         Command::Transfer(args) => transfer(args),
         Command::Retire(args) => retire(args),
         Command::Abandon(args) => abandon::run(args),
         Command::Drop(args) => drop::run(args),
         Command::Prove(args) => prove::run(args),
-        Command::Show(args) => show(args),
+        Command::Show(args) => list::show(args),
     }
 }
 
@@ -304,39 +290,6 @@ fn state(session: &Session, kept: &KeptNote) -> &'static str {
     }
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
-    session.sync(false)?;
-    let chain = read_chain(&args.place)?;
-    refresh(&mut session, &chain)?;
-    let notes = &session.wallet.state().notes;
-    if args.place.json {
-        let rows: Vec<_> = notes
-            .iter()
-            .map(|kept| {
-                let note = &kept.note;
-                serde_json::json!({"note": number(note.commitment()), "amount_wh": note.amount, "community": note.community,
-                    "first_interval": note.first_interval, "intervals": note.intervals, "technology": note.technology, "state": state(&session, kept)})
-            })
-            .collect();
-        return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
-    }
-    let mut calendar = Calendar::new(&chain);
-    let mut table = text::table(&["note", "generated from", "technology", "kWh", "state"]);
-    for kept in notes {
-        let note = &kept.note;
-        let short: String = number(note.commitment()).chars().take(14).collect();
-        table.add_row([
-            short,
-            calendar.begins(note.community, note.first_interval)?,
-            note.technology.to_string(),
-            text::kwh(note.amount),
-            state(&session, kept).to_owned(),
-        ]);
-    }
-    Ok(text::print(&format!("{table}\n"))?)
-}
-
 fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let file: NoteFile = read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
@@ -361,11 +314,12 @@ fn note_by_prefix(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow:
     Ok(session.wallet.state().note(prefix)?.clone())
 }
 
-fn planned(chain: &Chain, kept: &KeptNote, energy: Energy) -> anyhow::Result<Details> {
+fn planned(chain: &Chain, local: &LocalArgs, kept: &KeptNote, energy: Energy) -> anyhow::Result<Details> {
     let fee = chain.wait(chain.client().certificate_fee())?;
     let note = number(kept.note.commitment());
     let rest = kept.note.amount.saturating_sub(energy.wh);
-    let generated = Calendar::new(chain).span(kept.note.community, kept.note.first_interval, kept.note.intervals)?;
+    let generated =
+        Calendar::new(chain, local).span(kept.note.community, kept.note.first_interval, kept.note.intervals)?;
     Ok(Details::new("")
         .row("note", note.clone(), note)
         .row("generated", generated, kept.note.first_interval.0)
@@ -416,7 +370,7 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
     let finished = checked(&session, &kept, &spending)?;
-    let planned = planned(&chain, &kept, args.kwh)?;
+    let planned = planned(&chain, &args.local, &kept, args.kwh)?;
     let details = || planned.clone().row("to", number(to), number(to));
     if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
@@ -441,7 +395,7 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
         Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
     let finished = checked(&session, &kept, &spending)?;
     let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
-    let planned = planned(&chain, &kept, args.kwh)?;
+    let planned = planned(&chain, &args.local, &kept, args.kwh)?;
     let details =
         || planned.clone().row("beneficiary", number(beneficiary), number(beneficiary)).row("public", public, public);
     if !agreed(details(), args.with.acting, args.with.place.json)? {
@@ -452,45 +406,4 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
     let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, args.sealed, statement);
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
     sent(details(), &spent, &args.out).print(args.with.place.json)
-}
-
-fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let session = Session::open(&args.place)?;
-    let retirements = &session.wallet.state().retirements;
-    if let (Some(number), Some(out)) = (args.number, &args.out) {
-        let Some(kept) = number.checked_sub(1).and_then(|at| retirements.get(at)) else {
-            bail!("there are {} retirements", retirements.len())
-        };
-        let shown = ShownRetirement::new(
-            session.deployment.chain_id,
-            session.deployment.contract,
-            kept.sealed,
-            kept.statement.clone(),
-        );
-        write_file(out, &shown).with_context(|| out.display().to_string())?;
-    }
-    if args.place.json {
-        let rows: Vec<_> = retirements
-            .iter()
-            .map(|kept| serde_json::json!({"commitment": number(kept.statement.commitment()), "sealed": kept.sealed, "tx": kept.tx, "statement": kept.statement}))
-            .collect();
-        return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
-    }
-    let chain = read_chain(&args.place)?;
-    let mut calendar = Calendar::new(&chain);
-    let mut table = text::table(&["retirement", "generated from", "kWh", "purpose", "public", "beneficiary"]);
-    for (at, kept) in retirements.iter().enumerate() {
-        let statement = &kept.statement;
-        let purpose = format!("{:?}", statement.purpose).to_lowercase();
-        let public = if kept.sealed { "sealed" } else { "public" };
-        table.add_row([
-            (at + 1).to_string(),
-            calendar.begins(statement.origin.community, statement.origin.first_interval)?,
-            text::kwh(statement.amount),
-            purpose,
-            public.to_owned(),
-            number(statement.beneficiary).chars().take(14).collect(),
-        ]);
-    }
-    Ok(text::print(&format!("{table}\n"))?)
 }

@@ -96,7 +96,8 @@ pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::R
     let shape = Shape::by_id(params.shape).context("the community's shape is not known")?;
     let batches = chain.wait(chain.client().settled_batches(chain.from_block()))?;
     let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)
+    Exit::from_l1(receipt, shape.members, genesis, &batches, root)
+        .map_err(|error| error.dated(params.interval_length_s).into())
 }
 
 /// Why a member can leave by an exit.

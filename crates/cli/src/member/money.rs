@@ -31,7 +31,7 @@ use crate::common::{
 /// Options of `gridveil member deposit`.
 #[derive(clap::Args, Debug)]
 pub struct DepositArgs {
-    /// Currency units, whole hundredths.
+    /// How much, in units of the currency, such as 12.50; no fractions of a hundredth.
     #[arg(value_name = "AMOUNT", required_unless_present_any = ["claim", "refund"])]
     amount: Option<Money>,
     /// Goes on with a deposit that was interrupted: the beginning of its claim.
@@ -47,7 +47,7 @@ pub struct DepositArgs {
 /// Options of `gridveil member withdraw`.
 #[derive(clap::Args, Debug)]
 pub struct WithdrawArgs {
-    /// Currency units, whole hundredths.
+    /// How much, in units of the currency, such as 12.50; no fractions of a hundredth.
     amount: Money,
     #[command(flatten)]
     with: Doing,
@@ -56,7 +56,7 @@ pub struct WithdrawArgs {
 /// Options of `gridveil member send`.
 #[derive(clap::Args, Debug)]
 pub struct SendArgs {
-    /// Currency units.
+    /// How much, in units of the currency, such as 12.50.
     amount: Money,
     /// The recipient's owner commitment, as its `account` shows it.
     #[arg(long, value_name = "OWNER")]

@@ -68,6 +68,13 @@ impl OnL1 {
         self.standing.interval_length
     }
 
+    /// When an interval begins, by the clock of the zone alone: beside rows that name the offset.
+    #[must_use]
+    pub fn clock(&self, interval: Interval) -> String {
+        let date = self.date(interval);
+        date.rsplit_once(' ').map_or(date.clone(), |(clock, _)| clock.to_owned())
+    }
+
     /// When an interval begins, for a person.
     #[must_use]
     pub fn date(&self, interval: Interval) -> String {

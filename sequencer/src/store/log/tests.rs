@@ -102,7 +102,7 @@ fn an_interrupted_creation_starts_again_and_a_foreign_file_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = path_in(dir.path());
     for there in 0..64 {
-        std::fs::write(&path, &file_header(&[7; 16])[..there]).unwrap();
+        std::fs::write(&path, &file_header(&[7; 16], VERSION)[..there]).unwrap();
         assert_eq!(records(&path).unwrap().1.height, 0, "{there}");
     }
     std::fs::write(&path, b"something else entirely").unwrap();
@@ -115,7 +115,7 @@ fn an_interrupted_creation_starts_again_and_a_foreign_file_is_left_alone() {
 fn a_log_of_an_earlier_release_is_refused_by_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let path = path_in(dir.path());
-    let mut header = file_header(&[7; 16]);
+    let mut header = file_header(&[7; 16], VERSION);
     header[8..12].copy_from_slice(&2u32.to_be_bytes());
     let chain = *blake3::hash(&header[..32]).as_bytes();
     header[32..].copy_from_slice(&chain);

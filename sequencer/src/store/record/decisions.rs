@@ -1,6 +1,10 @@
-//! What the operator decides about batches and circuit versions.
+//! What the operator decides about batches, circuit versions and accounts that ended.
 
-use gridveil_protocol::version::VersionFrom;
+use gridveil_protocol::{
+    field::{Fr, hex_fr},
+    units::Interval,
+    version::VersionFrom,
+};
 use serde::{Deserialize, Serialize};
 
 /// Batches that L1 will never have: this one and all after it.
@@ -8,6 +12,44 @@ use serde::{Deserialize, Serialize};
 pub struct Abandoned {
     /// The first of them.
     pub batch: u64,
+}
+
+/// An account that ended with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedSlot {
+    /// Its slot.
+    pub slot: u16,
+    /// Generation of the slot's key from this record on.
+    pub generation: u32,
+}
+
+/// What an erased account takes from others, kept for them: the receipts of a batch, which are computed from the packets
+/// of all. The receipts are sealed, each under the key of its own account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Batch.
+    pub batch: u64,
+    /// Its community.
+    pub community: u32,
+    /// Its period.
+    pub first_interval: Interval,
+    /// Root of the members before it.
+    #[serde(with = "hex_fr")]
+    pub members_root: Fr,
+    /// Root of the certificates before it.
+    #[serde(with = "hex_fr")]
+    pub certificates_root: Fr,
+}
+
+/// An account whose keys were overwritten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// Generations of its keys.
+    pub generations: Vec<u32>,
 }
 
 /// Another circuit version counts from some time on.

@@ -3,10 +3,11 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,7 +29,7 @@ use gridveil_protocol::{
     tree::SparseTree,
     units::Interval,
 };
-use gridveil_proving_api::{BoxFuture, ProofError, ProofJob, ProofSource};
+use gridveil_proving_api::{BoxFuture, JobId, ProofError, ProofJob, ProofSource};
 use gridveil_sequencer::{AdminToken, Backoff, Config, GenesisState, Handle, create_master_key, serve};
 use gridveil_verifier_contract::{
     AuditorL1, CommunityParams, DepositEntry, DepositState, OperatorL1, RollupEffect, SettlementL1, Word,
@@ -48,7 +49,7 @@ pub const SET: u32 = 9;
 /// Length of [`proof_of`], whole words.
 pub const PROOF_BYTES: usize = 96;
 
-/// A prover. Its "proof" is the state root before, the batch number and the digest of the input, so that a proof on
+/// Provers. Their "proof" is the state root before, the batch number and the digest of the input, so that a proof on
 /// another root and a repeated or changed job show.
 #[derive(Default)]
 pub struct FakeProver {
@@ -56,6 +57,32 @@ pub struct FakeProver {
     pub unavailable: AtomicU32,
     pub asked: AtomicU32,
     pub fails: AtomicBool,
+    /// How many serve; zero says that nobody counts.
+    pub serving: AtomicUsize,
+    /// Batches that they are asked for now.
+    pub working: Mutex<BTreeSet<u64>>,
+    /// Batches whose proof takes for ever.
+    pub held: Mutex<BTreeSet<u64>>,
+    /// Batches that no prover is there for.
+    pub away: Mutex<BTreeSet<u64>>,
+    /// Jobs whose proof is in the log.
+    pub recorded: Mutex<Vec<JobId>>,
+}
+
+impl FakeProver {
+    /// Batches that they are asked for now.
+    pub fn works_at(&self) -> Vec<u64> {
+        self.working.lock().unwrap().iter().copied().collect()
+    }
+}
+
+/// A batch is worked at while this is there.
+struct Working<'a>(&'a FakeProver, u64);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.working.lock().unwrap().remove(&self.1);
+    }
 }
 
 pub fn proof_of(job: &ProofJob) -> Vec<u8> {
@@ -68,7 +95,12 @@ impl ProofSource for FakeProver {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            while self.stuck.load(Ordering::SeqCst) {
+            if self.away.lock().unwrap().contains(&job.batch) {
+                return Err(ProofError::Unavailable("nobody is there".to_owned()));
+            }
+            self.working.lock().unwrap().insert(job.batch);
+            let _working = Working(self, job.batch);
+            while self.stuck.load(Ordering::SeqCst) || self.held.lock().unwrap().contains(&job.batch) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             if self.fails.load(Ordering::SeqCst) {
@@ -80,6 +112,16 @@ impl ProofSource for FakeProver {
             }
             Ok(proof_of(&job))
         })
+    }
+
+    fn recorded(&self, job: JobId) -> BoxFuture<'_, ()> {
+        self.recorded.lock().unwrap().push(job);
+        Box::pin(async {})
+    }
+
+    fn provers(&self) -> BoxFuture<'_, Option<usize>> {
+        let serving = self.serving.load(Ordering::SeqCst);
+        Box::pin(async move { (serving > 0).then_some(serving) })
     }
 }
 

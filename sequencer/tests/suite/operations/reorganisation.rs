@@ -230,9 +230,11 @@ async fn a_log_that_is_older_than_l1_is_refused() {
     world.l1.faults.down.store(true, Ordering::SeqCst);
     let sent = world.l1.faults.sent.load(Ordering::SeqCst);
     let node = world.start_with(world.config(&old)).await;
-    world.l1.faults.down.store(false, Ordering::SeqCst);
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 1).await;
+    world.l1.faults.down.store(false, Ordering::SeqCst);
+    until("stopped", async || node.get("/healthz").await.0 == 503).await;
+    assert_eq!(node.submit(&world.packet(7, 0, 1, false)).await.1["code"], "log.old");
     let (status, refusal) = node.close(5, 1).await;
     assert_eq!((status, &refusal["code"]), (503, &json!("l1.unreachable")), "{refusal}");
     assert_eq!(world.l1.faults.sent.load(Ordering::SeqCst), sent);
