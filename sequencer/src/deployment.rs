@@ -11,7 +11,7 @@ use crate::store::{
 /// Ends the reading of a log.
 enum End {
     /// After its first record.
-    First(Option<Genesis>),
+    First(Option<Box<Genesis>>),
     /// It cannot be read.
     Failed(LogError),
 }
@@ -34,15 +34,12 @@ pub fn deployment_in(data_dir: &Path) -> Result<Option<Genesis>, StoreError> {
     }
     let read = Log::open::<End>(&path, |_, record| {
         let event = decode_body(record.kind, &record.body).and_then(|(public, _)| Event::decode(record.kind, public));
-        Err(End::First(match event {
-            Ok(Event::Genesis(genesis)) => Some(genesis),
-            // Told when all of it is read.
-            _ => None,
-        }))
+        // Anything else is told when all of it is read.
+        Err(End::First(if let Ok(Event::Genesis(genesis)) = event { Some(Box::new(genesis)) } else { None }))
     });
     match read {
         Ok(_) => Ok(None),
-        Err(End::First(genesis)) => Ok(genesis),
+        Err(End::First(genesis)) => Ok(genesis.map(|genesis| *genesis)),
         Err(End::Failed(error)) => Err(error.into()),
     }
 }

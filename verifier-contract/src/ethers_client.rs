@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ethers::abi::{AbiDecode, RawLog};
 use ethers::contract::EthEvent;
-use ethers::providers::{Middleware, Provider, ProviderError, RpcError};
+use ethers::providers::{Middleware, ProviderError, RpcError};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{
     Address as EthAddress, BlockId, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, Transaction,
@@ -21,6 +21,7 @@ use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, 
 mod acts;
 mod calldata;
 mod confirmed;
+mod connecting;
 mod council;
 mod deploy;
 mod events;
@@ -68,7 +69,7 @@ pub use upgrades::{RegisteredVerifier, Upgrades};
 
 use logs::Kept;
 use nodes::Nodes;
-use proven::{Proven, Rpc, Transport};
+use proven::{Proven, Rpc};
 use reverted::revert_name;
 use sending::{Call, Sending};
 
@@ -174,61 +175,6 @@ pub fn address_of(private_key: &str) -> Result<Address, L1Error> {
 }
 
 impl EthersClient {
-    /// Connects to one node, with a private key or none, and a contract or, to deploy, none yet.
-    ///
-    /// # Errors
-    /// As [`Self::through`].
-    pub async fn connect(url: &str, private_key: Option<&str>, contract: Option<Address>) -> Result<Self, L1Error> {
-        Self::through(&[url], private_key.map(Key::of_hex).transpose()?, contract).await
-    }
-
-    /// Connects to nodes of one chain. Questions go to the first that answers and does not lag, transactions to all.
-    ///
-    /// # Errors
-    /// [`L1Error::Unreachable`] if none answers, [`L1Error::OtherChain`], [`L1Error::Config`].
-    pub async fn through(
-        urls: &[impl AsRef<str>],
-        key: Option<Key>,
-        contract: Option<Address>,
-    ) -> Result<Self, L1Error> {
-        let (nodes, chain_id) = Nodes::connect(urls).await?;
-        Ok(Self::over(nodes, chain_id, key, contract))
-    }
-
-    /// As [`Self::through`], of a chain that is known, and without asking any node now. A node is asked for its chain before
-    /// it is asked for anything else; one of another chain is [`L1Error::WrongChain`], or is not used if there are several.
-    ///
-    /// # Errors
-    /// [`L1Error::Config`].
-    pub fn of_chain(
-        urls: &[impl AsRef<str>],
-        key: Option<Key>,
-        contract: Option<Address>,
-        chain_id: u64,
-    ) -> Result<Self, L1Error> {
-        Ok(Self::over(Nodes::of_chain(urls, chain_id)?, chain_id, key, contract))
-    }
-
-    fn over(nodes: Nodes, chain_id: u64, key: Option<Key>, contract: Option<Address>) -> Self {
-        let nodes = Arc::new(nodes);
-        let provider = Provider::new(Transport::believed(Arc::clone(&nodes))).interval(POLL);
-        Self {
-            nodes,
-            proven: None,
-            provider: Arc::new(provider),
-            key,
-            contract: contract.unwrap_or_default(),
-            parts: OnceCell::new(),
-            chain_id,
-            fees: FeePolicy::default(),
-            confirmations: Confirmations::of_chain(chain_id),
-            block: None,
-            sending: Arc::default(),
-            seen: Arc::default(),
-            kept: Arc::default(),
-        }
-    }
-
     /// The same node and key with another contract.
     #[must_use]
     pub fn at_contract(&self, contract: Address) -> Self {
