@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use gridveil_cli::{common::text::one_line, deployment, household, rpc_file};
+use gridveil_cli::{common::text::one_line, config, deployment, household, rpc_file};
 
 #[derive(Parser)]
 #[command(
@@ -45,6 +45,8 @@ enum Command {
     Mdm(gridveil_cli::mdm::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
     Sequencer(gridveil_cli::sequencer::Args),
+    /// The sequencer's file: checked, shown, and an example of it.
+    Config(config::Args),
     /// The operator's side of a running sequencer: status, closing, supplier accounts.
     Operator(gridveil_cli::operator::Args),
     /// A local chain with contract and sequencer, to try all of this on.
@@ -87,6 +89,7 @@ pub(crate) fn begin(cli: &Cli) {
 pub(crate) fn command(words: &[OsString]) -> Result<clap::Command, String> {
     let command = deployment::command(Cli::command(), words).map_err(|error| one_line(&error))?;
     let command = household::command(command, words).map_err(|error| one_line(&error.into()))?;
+    let command = config::settings::command(command, words).map_err(|error| one_line(&error.into()))?;
     rpc_file::command(command, words).map_err(|error| one_line(&error))
 }
 
@@ -102,6 +105,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), String> {
         Command::Meter(args) => gridveil_cli::meter::run(args).map_err(Into::into),
         Command::Member(args) => gridveil_cli::member::run(&args),
         Command::Mdm(args) => gridveil_cli::mdm::run(&args),
+        Command::Config(args) => config::run(&args, Cli::command()),
         Command::Operator(args) => gridveil_cli::operator::run(&args),
         Command::Devnet(args) => gridveil_demo::devnet::run(&args),
         Command::Fleet(args) => gridveil_demo::fleet::run(&args),

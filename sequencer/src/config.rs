@@ -7,7 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use documented::DocumentedFields;
 use gridveil_protocol::version::CircuitVersion;
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
+use serde::{Deserialize, Serialize};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
@@ -84,11 +87,13 @@ impl Clock {
 ///
 /// A *client* is an address, or the network of 2^64 that an IPv6 address is in; behind a trusted proxy the one that the
 /// proxy names ([`Proxies`]).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Largest body of a public request, bytes: 64 KiB. A packet of 96 intervals has 6.
     pub body_bytes: usize,
     /// Longest that a public request is worked on, once its body is here: 10 s.
+    #[serde(with = "friendly")]
     pub request: Duration,
     /// Public requests in work at once, of all clients: 1,024. A request whose body is on its way is not in work.
     pub in_flight: usize,
@@ -107,18 +112,22 @@ pub struct Limits {
     pub burst_of_client: u32,
     /// Longest from the start of a connection, or from its last answer, until the head of a request is here: 10 s. So it
     /// is the deadline of a head, and how long a connection may idle.
+    #[serde(with = "friendly")]
     pub head: Duration,
     /// Largest head of a request, bytes: 16 KiB, at least 8.
     pub head_bytes: usize,
     /// Longest from the head of a request until its body is here: 10 s. A meter on a slow line sends 6 KB.
+    #[serde(with = "friendly")]
     pub body: Duration,
     /// Longest that a connection stays: 10 minutes. It ends also one whose client reads no answers.
+    #[serde(with = "friendly")]
     pub connection: Duration,
     /// Connections open at once of the admin listener, and of the one for health: 64 each.
     pub own_connections: usize,
     /// Admin requests in work at once: 32. Nobody else takes from them.
     pub own_in_flight: usize,
     /// Longest wait for L1's clock until it counts as not answering: 10 s.
+    #[serde(with = "friendly")]
     pub l1_answer: Duration,
     /// Decisions pending for the writer.
     pub queue: usize,
@@ -160,6 +169,48 @@ impl Limits {
     /// Longest that a request which has begun may go on when all others are ended.
     pub(crate) fn last_request(&self) -> Duration {
         self.body + self.request
+    }
+}
+
+/// How often the sequencer looks, and how long it waits. Each in words, such as `12s` or `6h`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// How often it is looked if a period is over and every used slot has a packet, where periods close by themselves: 5 s.
+    #[serde(with = "friendly")]
+    pub auto_close_every: Duration,
+    /// How often L1 is asked how far it is, and if a batch that it has is final: 12 s, a block of the main chain.
+    #[serde(with = "friendly")]
+    pub watch_every: Duration,
+    /// Age of L1's last block from which the node counts as fallen behind: 5 minutes.
+    #[serde(with = "friendly")]
+    pub l1_head_age: Duration,
+    /// How often it is looked if a period or a tariff holds up anybody: 1 minute.
+    #[serde(with = "friendly")]
+    pub obstacles_every: Duration,
+    /// A period that has been over for so long and is not closed is reported: 6 hours.
+    #[serde(with = "friendly")]
+    pub late_after: Duration,
+    /// First wait before L1 or a prover is tried again; doubled each time: half a second.
+    #[serde(with = "friendly")]
+    pub retry_first: Duration,
+    /// Longest such wait: 1 minute.
+    #[serde(with = "friendly")]
+    pub retry_longest: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let Backoff { first, longest } = Backoff::default();
+        Self {
+            auto_close_every: Duration::from_secs(5),
+            watch_every: Duration::from_secs(12),
+            l1_head_age: Duration::from_secs(300),
+            obstacles_every: Duration::from_secs(60),
+            late_after: Duration::from_secs(6 * 3600),
+            retry_first: first,
+            retry_longest: longest,
+        }
     }
 }
 
@@ -242,7 +293,7 @@ impl Config {
     /// Loopback on free ports, no genesis, everything else default.
     #[must_use]
     pub fn new(data_dir: PathBuf, master_key_file: PathBuf, admin_token: AdminToken) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (any, pace) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Pace::default());
         Self {
             data_dir,
             master_key_file,
@@ -254,16 +305,28 @@ impl Config {
             genesis: None,
             versions: vec![CircuitVersion::CURRENT],
             auto_close: false,
-            auto_close_every: Duration::from_secs(5),
+            auto_close_every: pace.auto_close_every,
             proving: 1,
             settling: 1,
-            watch_every: Duration::from_secs(12),
-            l1_head_age: Some(Duration::from_secs(300)),
-            obstacles_every: Duration::from_secs(60),
-            late_after: Duration::from_secs(6 * 3600),
+            watch_every: pace.watch_every,
+            l1_head_age: Some(pace.l1_head_age),
+            obstacles_every: pace.obstacles_every,
+            late_after: pace.late_after,
             limits: Limits::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
         }
+    }
+
+    /// The same at another pace.
+    #[must_use]
+    pub const fn at(mut self, pace: &Pace) -> Self {
+        self.auto_close_every = pace.auto_close_every;
+        self.watch_every = pace.watch_every;
+        self.l1_head_age = Some(pace.l1_head_age);
+        self.obstacles_every = pace.obstacles_every;
+        self.late_after = pace.late_after;
+        self.backoff = Backoff { first: pace.retry_first, longest: pace.retry_longest };
+        self
     }
 }

@@ -50,7 +50,7 @@ use gridveil_verifier_contract::{L1Error, SettlementL1};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use client::{Proxies, ProxyHeader};
-pub use config::{AdminToken, Backoff, Clock, Config, Limits};
+pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
 pub use store::{
     GenesisState, StoreError,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+mod config;
 mod demo;
 mod deploy;
 mod fleet;

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod common;
+pub mod config;
 pub mod deployment;
 pub mod mdm;
 pub mod member;

@@ -1,7 +1,10 @@
 //! Addresses of L1 nodes, which often hold a key: from a file, `--rpc-file FILE` or GRIDVEIL_RPC_FILE, in every command that
 //! takes `--rpc`. A command line is read by everybody on a machine, so an address with what may be a key is refused there.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Command;
@@ -28,15 +31,24 @@ pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> 
     let command = match named {
         None => command,
         Some(path) => {
-            let text = secret_text(&path)?;
-            let nodes: Vec<&'static str> = nodes(&text).map(|node| kept(node.to_owned())).collect();
-            let name = || format!("{}: no address: expected one a line, https://… or http://…", path.display());
-            anyhow::ensure!(nodes.iter().all(|node| node.starts_with("http")), name());
-            nodes.first().with_context(name)?;
+            let nodes = read(&path)?;
             Defaults::new(IDS.map(|id| (id, nodes.clone())).to_vec()).below(command, &[])
         }
     };
     Ok(hidden(command))
+}
+
+/// The nodes of a file.
+///
+/// # Errors
+/// There is no such file, others may read it, or it names no node.
+pub fn read(path: &Path) -> anyhow::Result<Vec<&'static str>> {
+    let text = secret_text(path)?;
+    let nodes: Vec<&'static str> = nodes(&text).map(|node| kept(node.to_owned())).collect();
+    let name = || format!("{}: no address: expected one a line, https://… or http://…", path.display());
+    anyhow::ensure!(nodes.iter().all(|node| node.starts_with("http")), name());
+    nodes.first().with_context(name)?;
+    Ok(nodes)
 }
 
 /// One a line, or with commas between them; a line that begins with `#` is none.

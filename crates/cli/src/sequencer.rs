@@ -41,6 +41,7 @@ use crate::{
         keys::{OperatorKey, secret_text},
         stop,
     },
+    config::settings::{Found, Settings},
     proofs::{PoolProofs, SpoolProofs},
     provers::Provers,
     queue::QueueProofs,
@@ -66,6 +67,10 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// File with what these options say, and with limits and pace: `gridveil config example` writes one. A variable such as
+    /// GRIDVEIL__LIMITS__BODY_BYTES goes before it, an option before both.
+    #[arg(long, value_name = "FILE", env = "GRIDVEIL_CONFIG")]
+    config: Option<PathBuf>,
     /// Directory of the log.
     #[arg(long, value_name = "DIRECTORY")]
     data: PathBuf,
@@ -179,6 +184,7 @@ impl Args {
     pub fn local(local: &Local<'_>) -> Self {
         let Local { dir, cache, rpc, contract, shape, bind, admin_bind } = *local;
         Self {
+            config: None,
             data: dir.join("log"),
             master_key: dir.join("master.key"),
             rpc: vec![rpc.to_owned()],
@@ -329,18 +335,51 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What can be read without a network, a log or a prover.
+struct Read {
+    shapes: Vec<Shape>,
+    contract: [u8; 20],
+    key: Key,
+    token: AdminToken,
+    communities: Option<Vec<Community>>,
+    begun: Option<Vec<Community>>,
+    settings: Settings,
+}
+
+fn read(args: &Args) -> anyhow::Result<Read> {
+    let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
+    Ok(Read {
+        shapes: args.shapes.iter().map(shape).collect::<Result<_, _>>()?,
+        contract: address(&args.contract)?,
+        key: args.operator.open()?,
+        token: AdminToken::new(&secret_text(&args.admin_token)?)?,
+        communities: args.genesis.as_deref().map(communities).transpose()?,
+        begun: args.begin.as_deref().map(beginnings).transpose()?,
+        settings: Found::read(args.config.as_deref())?.settings,
+    })
+}
+
+/// Reads every file that the options name, and starts and makes nothing.
+///
+/// # Errors
+/// A file that is not there, that others may read, or that is not what it should be.
+pub fn check(args: &Args) -> anyhow::Result<()> {
+    read(args)?;
+    if args.master_key.exists() {
+        gridveil_keystore::secret_file::read(&args.master_key)
+            .with_context(|| format!("--master-key: {}", args.master_key.display()))?;
+    }
+    args.ceremony.source()?;
+    Ok(())
+}
+
 /// Starts it, and says where it listens.
 ///
 /// # Errors
 /// Configuration, keys, store, or no answer from L1 at the first start.
 pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     // What needs no network is refused first.
-    let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
-    let shapes = args.shapes.iter().map(shape).collect::<Result<_, _>>()?;
-    let (contract, key) = (address(&args.contract)?, args.operator.open()?);
-    let token = AdminToken::new(&secret_text(&args.admin_token)?)?;
-    let communities = args.genesis.as_deref().map(communities).transpose()?;
-    let begun = args.begin.as_deref().map(beginnings).transpose()?;
+    let Read { shapes, contract, key, token, communities, begun, settings } = read(args)?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let logged = deployment_in(&args.data).context("--data")?.map(|there| there.chain_id);
@@ -352,7 +391,8 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
         runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
     }
     gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
-    let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
+    let mut config = Config::new(args.data.clone(), args.master_key.clone(), token).at(&settings.pace);
+    config.limits = settings.limits;
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.health_bind = args.health_bind;
     config.proxies = Proxies { trusted: args.trusted_proxies.clone(), header: args.proxy_header };
