@@ -84,7 +84,9 @@ fn the_example_is_a_file_that_holds_and_says_every_setting() {
     fs::write(&file, whole).unwrap();
     assert_eq!(values(&print(&[])), defaults);
     // Every option and every limit is in it, each with its meaning.
-    for name in ["body_bytes", "requests_of_client_per_s", "late_after", "settlements_at_once", "trusted_proxy", "rpc_file"] {
+    for name in
+        ["body_bytes", "requests_of_client_per_s", "late_after", "settlements_at_once", "trusted_proxy", "rpc_file"]
+    {
         let at = example.find(&format!("{name} =")).unwrap_or_else(|| panic!("{name}"));
         let before = example[..at].trim_end_matches("# ").trim_end();
         assert!(before.lines().last().unwrap().len() > 12, "{name} says what it is");
@@ -99,9 +101,15 @@ fn a_variable_goes_before_the_file_and_each_value_says_where_it_is_from() {
     let output = run(dir.path(), &["config", "print", "gridveil.toml", "--json"], &variables);
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let row = |name: &str| rows.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
-    assert_eq!((row("body_bytes")["value"].clone(), row("body_bytes")["from"].as_str().unwrap()), (16384.into(), "GRIDVEIL__LIMITS__BODY_BYTES"));
+    assert_eq!(
+        (row("body_bytes")["value"].clone(), row("body_bytes")["from"].as_str().unwrap()),
+        (16384.into(), "GRIDVEIL__LIMITS__BODY_BYTES")
+    );
     assert_eq!(row("max_gas_gwei")["value"], 77);
-    assert_eq!((row("head")["value"].as_str().unwrap(), row("head")["from"].as_str().unwrap()), ("5s", "gridveil.toml"));
+    assert_eq!(
+        (row("head")["value"].as_str().unwrap(), row("head")["from"].as_str().unwrap()),
+        ("5s", "gridveil.toml")
+    );
     assert!(row("burst_of_client")["from"].is_null() && row("burst_of_client")["value"] == 5000);
     let shown = said(&run(dir.path(), &["config", "print", "gridveil.toml"], &variables));
     assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
@@ -134,7 +142,10 @@ fn what_no_sequencer_starts_with_is_refused_with_its_place() {
         (FILE.replace("data = \"log\"\n", ""), "--data <DIRECTORY>"),
         (FILE.replace("settlements_at_once = 2", "settlements_at_once = 99"), "99"),
         (FILE.replace("\"admin.token\"", "\"none.token\""), "none.token: no such file"),
-        (FILE.replace("rpc_file = \"rpc.url\"", "rpc = \"https://rpc.example/v3/0123456789abcdef0123456789abcdef\""), "`rpc` has what may be a key"),
+        (
+            FILE.replace("rpc_file = \"rpc.url\"", "rpc = \"https://rpc.example/v3/0123456789abcdef0123456789abcdef\""),
+            "`rpc` has what may be a key",
+        ),
         (FILE.replace("[sequencer]", "[sequencer"), "gridveil.toml"),
     ] {
         let said = refused(&config, &[]);

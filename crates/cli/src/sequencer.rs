@@ -382,7 +382,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let Read { shapes, contract, key, token, communities, begun, settings } = read(args)?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let logged = deployment_in(&args.data).context("--data")?.map(|there| there.chain_id);
+    let logged = deployment_in(&args.data, &args.master_key).context("--data")?.map(|there| there.chain_id);
     let l1 = runtime.block_on(l1_of(args, key, contract, logged))?;
     let chain_id = runtime.block_on(l1.chain_id())?;
     let given = communities.is_some() || begun.is_some();

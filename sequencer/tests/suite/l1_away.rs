@@ -71,13 +71,16 @@ async fn an_l1_that_does_not_answer_is_told_and_packets_are_taken() {
         }
         node.handle.kill().await;
     }
-    assert_eq!(deployment_in(&world.data()).unwrap().map(|there| there.chain_id), Some(CHAIN), "the log knows it");
-    assert!(deployment_in(&world.dir.path().join("elsewhere")).unwrap().is_none());
+    let logged = |data: &std::path::Path| deployment_in(data, &world.dir.path().join("master"));
+    assert_eq!(logged(&world.data()).unwrap().map(|there| there.chain_id), Some(CHAIN), "the log knows it");
+    assert!(logged(&world.dir.path().join("elsewhere")).unwrap().is_none());
+    let gone = deployment_in(&world.data(), &world.dir.path().join("no-master"));
+    assert!(gone.is_err_and(|error| error.to_string().contains("the master key file is gone")));
     // It is there again: all goes on.
     let node = world.start().await;
     node.run_period(&world, 5, 0).await;
     node.settled(5, 1).await;
-    assert!(deployment_in(&world.data()).is_err(), "the log is in use");
+    assert!(logged(&world.data()).is_err(), "the log is in use");
     node.handle.shutdown().await;
 }
 
