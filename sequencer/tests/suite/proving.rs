@@ -83,10 +83,10 @@ async fn a_proof_of_one_batch_does_not_hide_that_another_waits() {
     let node = world.start_with(config).await;
     five_batches(&world, &node).await;
     recorded(&world, 4).await;
-    let (_, health) = node.get("/healthz").await;
+    let (_, health) = node.health().await;
     assert!(health.to_string().contains("prover: batch 1: nobody is there"), "{health}");
     world.prover.away.lock().unwrap().clear();
     node.settled(5, 3).await;
-    until("well again", async || node.get("/healthz").await.1["status"] == "ok").await;
+    until("well again", async || node.health().await.1["status"] == "ok").await;
     node.handle.shutdown().await;
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub use prover::{FakeProver, PROOF_BYTES, proof_of};
+pub use prover::{FakeProver, PROOF_BYTES};
 
 use gridveil_protocol::{
     account::Account,
