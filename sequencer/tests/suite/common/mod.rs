@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub use prover::{FakeProver, PROOF_BYTES};
+pub use prover::*;
 
 use gridveil_protocol::{
     account::Account,
