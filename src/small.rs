@@ -14,7 +14,7 @@ const DEPLOYMENT: &str = "GRIDVEIL_DEPLOYMENT";
     version = concat!(env!("CARGO_PKG_VERSION"), " (small: meter only)"),
     about = "A member's meter: keys, meter files, packets, statements. The build for a small device",
     after_help = "\
-Not in this build: member, mdm, operator, sequencer, prover, audit,
+Not in this build: member, mdm, operator, sequencer, config, prover, audit,
   verify-deployment, devnet, demo, simulate, market, fleet, bench. What needs
   money, L1's key or a proof is done with the full build, on another machine.
 

@@ -129,13 +129,13 @@ pub struct Limits {
     /// Longest wait for L1's clock until it counts as not answering: 10 s.
     #[serde(with = "friendly")]
     pub l1_answer: Duration,
-    /// Decisions pending for the writer.
+    /// Decisions that wait for the writer, which makes them durable: 4,096. More are refused (`queue.full`), to be sent again.
     pub queue: usize,
-    /// Receipts computed at once.
+    /// Receipts computed at once: 2, so that they leave a processor to packets.
     pub receipts: usize,
-    /// Most pending operations of one slot.
+    /// Operations of one slot that wait for a settlement: 4.
     pub operations_of_slot: usize,
-    /// Most pending operations of all communities.
+    /// Operations of all communities that wait for a settlement: 4,096.
     pub operations: usize,
 }
 

@@ -10,7 +10,11 @@ fn variables(text: &str) -> BTreeSet<String> {
         let length = rest.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
         rest[..length.unwrap_or(rest.len())].to_owned()
     };
-    text.match_indices(&prefix).map(|(at, _)| name(at)).filter(|name| !name.is_empty()).collect()
+    // Two underscores begin a setting of the sequencer's file, of which the page has the form.
+    text.match_indices(&prefix)
+        .map(|(at, _)| name(at))
+        .filter(|name| !name.is_empty() && !name.starts_with('_'))
+        .collect()
 }
 
 #[test]

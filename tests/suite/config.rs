@@ -91,7 +91,9 @@ fn the_example_is_a_file_that_holds_and_says_every_setting() {
         let before = example[..at].trim_end_matches("# ").trim_end();
         assert!(before.lines().last().unwrap().len() > 12, "{name} says what it is");
     }
-    assert!(example.lines().all(|line| line.chars().count() <= 100), "{example}");
+    // But for a word that is longer.
+    let short = |line: &str| line.chars().count() <= 100 || line.split_whitespace().count() == 2;
+    assert!(example.lines().all(short), "{example}");
 }
 
 #[test]

@@ -357,3 +357,37 @@ fn a_crash_leaves_no_memory_behind() {
     let left = std::fs::read_dir(world.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with("core")));
 }
+
+/// The same options from one file, its limits and a variable before them: no option is on the command line.
+#[test]
+fn one_file_says_all_of_it() {
+    let world = World::new();
+    let words = world.words();
+    let mut file = String::from("[sequencer]\nrpc_file = \"rpc\"\n");
+    for pair in words[1..].chunks(2) {
+        file += &format!("{} = \"{}\"\n", pair[0].trim_start_matches("--").replace('-', "_"), pair[1]);
+    }
+    file += "[limits]\nbody_bytes = 5000\n";
+    let path = world.dir.path().join("gridveil.toml");
+    std::fs::write(&path, file).unwrap();
+    let start = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
+        command.args(["sequencer", "--config"]).arg(&path).envs(variables.iter().copied());
+        Running::of(command.current_dir(world.dir.path()).env_remove("RUST_LOG"))
+    };
+    let refused = |running: &Running| {
+        let body = "x".repeat(6000);
+        let mut stream = TcpStream::connect(running.public).unwrap();
+        let head = "host: x\r\nconnection: close\r\ncontent-type: application/json";
+        write!(stream, "POST /v1/packets HTTP/1.1\r\n{head}\r\ncontent-length: 6000\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    let running = start(&[]);
+    assert!(refused(&running).contains("more than 5000 bytes"));
+    running.signal("-TERM");
+    drop(running);
+    let running = start(&[("GRIDVEIL__LIMITS__BODY_BYTES", "5500")]);
+    assert!(refused(&running).contains("more than 5500 bytes"));
+}

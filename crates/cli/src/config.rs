@@ -14,7 +14,7 @@ use gridveil_sequencer::{Limits, Pace};
 use serde::Serialize;
 use serde_json::json;
 
-use self::settings::{COMMAND, Found, setting, variable};
+use self::settings::{COMMAND, ConfigError, Found, setting, variable};
 use crate::{common::text, sequencer};
 
 const EXAMPLES: &str = "\
@@ -194,8 +194,11 @@ fn address(text: &str) -> String {
 
 fn print(args: &FileArgs, whole: Command) -> anyhow::Result<()> {
     let found = Found::read(args.file.as_deref())?;
-    // A name that is no option's is refused here too.
-    found.below(whole.clone())?;
+    // A name that is no option's is refused here too; a file of nodes need not be there to be named.
+    match found.below(whole.clone()) {
+        Ok(_) | Err(ConfigError::RpcFile(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     let rows = rows(&found, &whole)?;
     if args.json {
         return Ok(text::print(&format!("{}\n", serde_json::to_string(&rows)?))?);
@@ -233,12 +236,12 @@ const NEEDED: [(&str, &str); 6] = [
 fn example(whole: Command) -> String {
     let found = Found::none();
     let rows = rows(&found, &whole).unwrap_or_default();
-    let mut out = format!(
-        "# The file of `gridveil sequencer --config FILE`: what a line with # says holds where the line is left out.\n# A \
-         variable goes before the file ({}), an option before both. Secrets are files of their\n# own. A relative path is \
-         seen from this file's folder.\n",
+    let about = format!(
+        "The file of `gridveil sequencer --config FILE`. A line that begins with # shows the default. A variable goes before \
+         the file ({}), an option before both. Secrets are files of their own. A relative path is seen from this file's folder.",
         variable("limits.body_bytes")
     );
+    let mut out: String = folded(&about).iter().map(|line| format!("# {line}\n")).collect();
     let mut section = "";
     for row in rows {
         if row.section != section {

@@ -32,8 +32,9 @@ pub struct Signing {
 /// The operator's key, for what the sequencer and its tools send.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct OperatorKey {
-    /// The operator's L1 key, hex or an encrypted keystore (JSON); mode 0600.
-    #[arg(long, value_name = "FILE", required_unless_present = "signer", conflicts_with = "signer")]
+    /// The operator's L1 key, hex or an encrypted keystore (JSON); mode 0600. This or --signer.
+    // Not required by the parser: for it a value from a configuration file is none.
+    #[arg(long, value_name = "FILE", conflicts_with = "signer")]
     pub operator_key: Option<PathBuf>,
     #[command(flatten)]
     pub signing: Signing,
