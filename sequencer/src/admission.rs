@@ -7,6 +7,7 @@ use gridveil_protocol::{
     correction::CorrectionError,
     field::Fr,
     packet::{Context, Packet, PacketError, SignedPacket, check_packet},
+    schnorr::{PublicKey, SchnorrError},
     version::Domains,
 };
 use zeroize::Zeroizing;
@@ -37,7 +38,7 @@ pub enum Admitted {
 }
 
 fn unknown() -> Problem {
-    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community, no such slot, or an empty slot")
+    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community, no such slot, or an empty slot (meter data manager)")
 }
 
 /// Seconds after which a meter may try again while an earlier period is open.
@@ -76,10 +77,14 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     };
     check_deployment(&domains, &context, &signed.packet.context)?;
     let slot = usize::from(at.2);
-    let account = community.accounts.get(slot).filter(|a| a.meter.is_some()).ok_or_else(unknown)?;
+    let account = community.accounts.get(slot).ok_or_else(unknown)?;
+    // Before anything that depends on the slot: a stranger learns of none whether it is in use.
     if at.1 > open {
         return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open")
             .after(EARLY_RETRY_S));
+    }
+    if account.meter.is_none() {
+        return Err(nobodys(signed, community.header.mdm).await);
     }
     if at.1 < open || open_closed {
         return late(service, signed, id).await;
@@ -95,6 +100,19 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     match admitted {
         Some(admitted) => Ok(admitted),
         None => late(service, again, id).await,
+    }
+}
+
+/// The answer to a packet of an empty slot: the one that a forged packet of a used slot gets, after the same work. Only the
+/// meter data manager, who knows the slots, is told.
+async fn nobodys(signed: SignedPacket, mdm: PublicKey) -> Problem {
+    let (slot, substituted) = (usize::from(signed.packet.slot), signed.packet.substituted);
+    match tokio::task::spawn_blocking(move || signed.verify(&mdm)).await {
+        Err(_) => Problem::internal("a check did not end"),
+        Ok(Ok(())) if substituted => unknown(),
+        // A key of nobody: the equation of no other holds.
+        Ok(Ok(())) => Problem::of_packet(&PacketError::Signature { slot, source: SchnorrError::Mismatch }),
+        Ok(Err(source)) => Problem::of_packet(&PacketError::Signature { slot, source }),
     }
 }
 

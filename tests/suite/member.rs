@@ -205,7 +205,7 @@ fn served(settled: &[Transition]) -> CommunityInfo {
         mdm: fixture::mdm_key().public(),
         next_interval: next,
         settled: (1..).zip(settled).map(period).collect(),
-        open: OpenPeriod { first_interval: next, received: 0, expected: 0, closed: false },
+        open: OpenPeriod { first_interval: next, closed: false },
     }
 }
 

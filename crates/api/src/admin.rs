@@ -201,6 +201,8 @@ pub struct CommunityStatus {
     pub interval_length: u16,
     /// Packets of the open period, substitutes among them.
     pub packets: usize,
+    /// Slots in use.
+    pub accounts: usize,
     /// Is the period closed, and waits to be settled?
     pub closed: bool,
     /// Operations that wait.

@@ -113,15 +113,12 @@ pub struct SettledPeriod {
     pub block: Option<u64>,
 }
 
-/// The period that takes packets.
+/// The period that takes packets. How many came in is the staff's to know: a stranger who asks every minute would learn
+/// when meters send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenPeriod {
     /// First interval.
     pub first_interval: Interval,
-    /// Used slots with a packet of any kind.
-    pub received: usize,
-    /// Used slots.
-    pub expected: usize,
     /// Is it closed, and waits to be settled?
     pub closed: bool,
 }

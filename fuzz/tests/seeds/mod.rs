@@ -421,7 +421,7 @@ fn answers() -> Vec<Vec<u8>> {
             tx: None,
             block: None,
         }],
-        open: OpenPeriod { first_interval: next_interval, received: 0, expected: 4, closed: false },
+        open: OpenPeriod { first_interval: next_interval, closed: false },
     };
     let members = Members { expected: Some(7), ..Members::default() };
     vec![

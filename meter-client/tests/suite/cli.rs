@@ -54,7 +54,7 @@ fn community(keys: &Keys, device: &Device) -> SettlementInput {
 /// What the sequencer says of it before anything is settled.
 fn served(community: &Community) -> CommunityInfo {
     let (header, shape) = (&community.header, community.shape);
-    let open = OpenPeriod { first_interval: header.next_interval, received: 0, expected: 2, closed: false };
+    let open = OpenPeriod { first_interval: header.next_interval, closed: false };
     CommunityInfo {
         community: community.index,
         shape: shape.name.to_owned(),

@@ -206,13 +206,16 @@ fn community_status(
         prove_ms: b.prove_ms,
         step: if b.prove_ms.is_some() { Step::Proven } else { Step::Applied },
     });
-    let header = snapshot.communities.get(&index).map(|community| &community.header);
+    let community = snapshot.communities.get(&index);
+    let header = community.map(|community| &community.header);
+    let accounts = community.map_or(0, |community| community.accounts.iter().filter(|a| a.meter.is_some()).count());
     CommunityStatus {
         community: index,
         next_interval: log_state.next_interval,
         intervals: header.map_or(0, |header| header.intervals),
         interval_length: header.map_or(0, |header| header.interval_length),
         packets: log_state.packets.len(),
+        accounts,
         closed: log_state.closed.is_some(),
         operations: log_state.pending.operations.len(),
         late: log_state.pending.late.len(),

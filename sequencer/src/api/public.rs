@@ -97,10 +97,6 @@ async fn community(
     let snapshot = service.writer.snapshot();
     let log_state = snapshot.log_state.communities.get(&index).ok_or_else(unknown_community)?;
     let community = snapshot.communities.get(&index).ok_or_else(unknown_community)?;
-    let used = (0u16..).zip(&community.accounts).filter(|(_, a)| a.meter.is_some()).map(|(slot, _)| slot);
-    let expected = used.clone().count();
-    let received =
-        used.filter(|slot| [false, true].iter().any(|s| log_state.packets.contains_key(&(*slot, *s)))).count();
     Ok(Json(CommunityInfo {
         community: index,
         shape: community.shape.name.to_owned(),
@@ -111,12 +107,7 @@ async fn community(
         mdm: community.header.mdm,
         next_interval: log_state.next_interval,
         settled: settled_periods(log_state),
-        open: OpenPeriod {
-            first_interval: log_state.next_interval,
-            received,
-            expected,
-            closed: log_state.closed.is_some(),
-        },
+        open: OpenPeriod { first_interval: log_state.next_interval, closed: log_state.closed.is_some() },
     }))
 }
 

@@ -96,6 +96,7 @@ fn an_opening_is_written_and_refused_in_one_line() {
             intervals: 2,
             interval_length: 3600,
             packets: 0,
+            accounts: 0,
             closed: false,
             operations: 0,
             late: 0,

@@ -1,6 +1,9 @@
 //! Packets that come late, and the substitutes they correct.
 
+use std::collections::BTreeSet;
+
 use super::{given_back::given_back, *};
+use crate::common::USED;
 
 fn late(world: &World, period: u32, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
     late_of(world, period, 2, edit)
@@ -316,4 +319,37 @@ async fn a_stranger_does_not_learn_whose_meter_was_silent() {
         assert_eq!(code(&node, &late(&world, 0, |p| p.packet.buy_limit.0 += 1)).await, owners);
         node.handle.shutdown().await;
     }
+}
+
+/// Forged packets of every slot, used or empty, before, in and after the open period, are answered in the same words. An
+/// empty slot was told (`account.unknown`).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_does_not_learn_which_slots_are_in_use() {
+    let world = World::new().await;
+    let node = world.start().await;
+    node.publish(&world, 5).await;
+    for slot in 0..USED {
+        assert_eq!(node.submit(&world.packet(5, 0, slot, false)).await.0, 201);
+    }
+    node.close(5, 0).await;
+    node.settled(5, 1).await;
+    let stranger = fixture::meter_key(77);
+    let members = world.genesis.communities[0].shape.members;
+    assert!(members > USED);
+    let mut codes = BTreeSet::new();
+    for (period, substituted) in [(0, false), (0, true), (1, false), (1, true), (2, false)] {
+        let mut answers = BTreeSet::new();
+        for slot in 0..members {
+            let mut packet = world.packet(5, period, 0, substituted).packet;
+            packet.slot = slot.try_into().unwrap();
+            let (status, body) = node.submit(&packet.sign(&stranger).unwrap()).await;
+            codes.insert(body["code"].as_str().unwrap().to_owned());
+            answers.insert((status, body.to_string().replace(&format!("slot {slot}"), "slot")));
+        }
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["packet.early", "packet.signature"]);
+    // Nor does the public page count them.
+    assert_eq!(node.get("/v1/communities/5").await.1["open"].as_object().unwrap().len(), 2);
+    node.handle.shutdown().await;
 }
