@@ -48,8 +48,14 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     // An address in the wrong place may hold a password or a key.
-    let hidden = |word| if str::contains(word, "://") { "(an address)" } else { word };
+    let hidden = |word| if is_address(word) { "(an address)" } else { word };
     let first = first.join(" ").split(' ').map(hidden).collect::<Vec<_>>().join(" ");
     eprintln!("gridveil: {} (see --help)", first.strip_prefix("error: ").unwrap_or(&first));
     ExitCode::from(2)
+}
+
+/// Somebody's address, and no form of one such as `tcp://HOST:PORT`.
+fn is_address(word: &str) -> bool {
+    let form = |c: char| c.is_ascii_uppercase() || ":…,;)'`[]".contains(c);
+    word.split_once("://").is_some_and(|(_, rest)| !rest.chars().all(form))
 }
