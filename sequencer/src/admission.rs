@@ -83,14 +83,15 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open")
             .after(EARLY_RETRY_S));
     }
-    if account.meter.is_none() {
-        return Err(nobodys(signed, community.header.mdm).await);
-    }
     if at.1 < open || open_closed {
         return late(service, signed, id).await;
     }
     let (account, mdm) = (account.clone(), community.header.mdm);
     let m = usize::from(context.intervals);
+    if account.meter.is_none() {
+        check_form(&signed, m).map_err(|error| Problem::of_packet(&error))?;
+        return Err(nobodys(signed, mdm).await);
+    }
     let checked =
         tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &mdm, &signed, m).map(|()| signed))
             .await;
@@ -101,6 +102,19 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         Some(admitted) => Ok(admitted),
         None => late(service, again, id).await,
     }
+}
+
+/// What [`check_packet`] looks at before the account and the signature.
+fn check_form(signed: &SignedPacket, intervals: usize) -> Result<(), PacketError> {
+    let packet = &signed.packet;
+    let (slot, got) = (usize::from(packet.slot), packet.readings.len());
+    if got != intervals {
+        return Err(PacketError::Length { slot, expected: intervals, got });
+    }
+    if !packet.substituted && packet.previous_substitute != Fr::from(0u64) {
+        return Err(PacketError::PreviousInMetered { slot });
+    }
+    Ok(())
 }
 
 /// The answer to a packet of an empty slot: the one that a forged packet of a used slot gets, after the same work. Only the
@@ -232,7 +246,8 @@ async fn verify(service: &Service, signed: &SignedPacket) -> Result<(), Problem>
     let packet = &signed.packet;
     let community = service.writer.snapshot().communities.get(&packet.context.community).cloned();
     let community = community.ok_or_else(unknown)?;
-    let meter = community.accounts.get(usize::from(packet.slot)).and_then(|a| a.meter).ok_or_else(unknown)?;
+    let account = community.accounts.get(usize::from(packet.slot)).ok_or_else(unknown)?;
+    let Some(meter) = account.meter else { return Err(nobodys(signed.clone(), community.header.mdm).await) };
     let key = if packet.substituted { community.header.mdm } else { meter };
     let (slot, signed) = (packet.slot, signed.clone());
     let verified = tokio::task::spawn_blocking(move || signed.verify(&key)).await;

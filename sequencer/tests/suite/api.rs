@@ -139,7 +139,7 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
         ("packet.context", 422, edited(&world, 0, false, |p| p.packet.context.intervals = 3)),
         ("packet.context", 422, edited(&world, 0, false, |p| p.packet.context.first_interval += 1)),
         ("account.unknown", 404, edited(&world, 0, false, |p| p.packet.context.community = 6)),
-        ("account.unknown", 404, edited(&world, 3, false, |_| {})),
+        ("packet.signature", 422, edited(&world, 3, false, |_| {})),
         ("account.unknown", 404, edited(&world, 3, true, |_| {})),
         ("account.unknown", 404, edited(&world, 0, false, |p| p.packet.slot = 4)),
         ("packet.length", 422, edited(&world, 0, false, |p| p.packet.readings.push(Reading::default()))),

@@ -337,18 +337,29 @@ async fn a_stranger_does_not_learn_which_slots_are_in_use() {
     let members = world.genesis.communities[0].shape.members;
     assert!(members > USED);
     let mut codes = BTreeSet::new();
-    for (period, substituted) in [(0, false), (0, true), (1, false), (1, true), (2, false)] {
+    // The third: another form than a packet's, which is told without its slot.
+    let cases = [(0, false), (0, true), (1, false), (1, true), (2, false)].map(|(period, by)| (period, by, 0));
+    let misformed = [(0, false, 1), (1, false, 1), (1, true, 1), (1, false, 2), (0, false, 2)];
+    for (period, substituted, form) in cases.into_iter().chain(misformed) {
         let mut answers = BTreeSet::new();
         for slot in 0..members {
             let mut packet = world.packet(5, period, 0, substituted).packet;
             packet.slot = slot.try_into().unwrap();
+            match form {
+                1 => packet.readings.push(gridveil_protocol::packet::Reading::default()),
+                2 => packet.previous_substitute = Fr::from(1u64),
+                _ => {}
+            }
             let (status, body) = node.submit(&packet.sign(&stranger).unwrap()).await;
             codes.insert(body["code"].as_str().unwrap().to_owned());
             answers.insert((status, body.to_string().replace(&format!("slot {slot}"), "slot")));
         }
         assert_eq!(answers.len(), 1, "{answers:?}");
     }
-    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["packet.early", "packet.signature"]);
+    assert_eq!(
+        codes.into_iter().collect::<Vec<_>>(),
+        ["packet.early", "packet.length", "packet.previous_substitute", "packet.signature"]
+    );
     // Nor does the public page count them.
     assert_eq!(node.get("/v1/communities/5").await.1["open"].as_object().unwrap().len(), 2);
     node.handle.shutdown().await;
