@@ -307,12 +307,16 @@ fn spool_files() -> Vec<Vec<u8>> {
     let spool = Spool::open(directory.path(), SpoolKey::new(SPOOL_KEY), SpoolConfig::default()).unwrap();
     let job = ProofJob::new(1, transition().input.clone());
     let id = spool.submit(&job).unwrap();
-    let file = |place: &str| [&id.as_bytes()[..], &fs::read(directory.path().join(place)).unwrap()].concat();
-    let waiting = file(&format!("jobs/{id}.1"));
+    // Each folder has one file.
+    let file = |folder: &str| {
+        let mut files = fs::read_dir(directory.path().join(folder)).unwrap();
+        [&id.as_bytes()[..], &fs::read(files.next().unwrap().unwrap().path()).unwrap()].concat()
+    };
+    let waiting = file("jobs");
     let claim = spool.claim("seed").unwrap().unwrap();
     let result = result(id, &job);
     spool.finish(&claim, &result).unwrap();
-    vec![waiting, file(&format!("results/{id}")), json(&result)]
+    vec![waiting, file("results"), json(&result)]
 }
 
 fn result(id: JobId, job: &ProofJob) -> ProofResult {
