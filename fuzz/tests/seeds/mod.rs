@@ -307,11 +307,9 @@ fn spool_files() -> Vec<Vec<u8>> {
     let spool = Spool::open(directory.path(), SpoolKey::new(SPOOL_KEY), SpoolConfig::default()).unwrap();
     let job = ProofJob::new(1, transition().input.clone());
     let id = spool.submit(&job).unwrap();
-    // Each folder has one file.
-    let file = |folder: &str| {
-        let mut files = fs::read_dir(directory.path().join(folder)).unwrap();
-        [&id.as_bytes()[..], &fs::read(files.next().unwrap().unwrap().path()).unwrap()].concat()
-    };
+    let the_one_in =
+        |folder: &str| fs::read_dir(directory.path().join(folder)).unwrap().next().unwrap().unwrap().path();
+    let file = |folder: &str| [&id.as_bytes()[..], &fs::read(the_one_in(folder)).unwrap()].concat();
     let waiting = file("jobs");
     let claim = spool.claim("seed").unwrap().unwrap();
     let result = result(id, &job);
