@@ -2,13 +2,10 @@
 //!
 //! The file's values become the options' defaults, so an option or its own variable goes first.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::Path};
 
 use clap::Command;
-use gridveil_meter_client::cli::defaults::{Defaults, kept, named_by, nodes};
+use gridveil_meter_client::cli::defaults::{Defaults, kept, named, nodes};
 use gridveil_verifier_contract::deployment::DeploymentFile;
 
 /// Names the file where no option does.
@@ -21,9 +18,7 @@ const WITHOUT: [&str; 6] = ["demo", "devnet", "simulate", "market", "bench", "op
 /// # Errors
 /// There is no such file, or it is no deployment file.
 pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> {
-    let named = named_by("--deployment", words)
-        .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
-    match named {
+    match named("--deployment", VARIABLE, words) {
         None => Ok(command),
         Some(path) => Ok(defaults(&DeploymentFile::read(&path)?, &path).below(command, &WITHOUT)),
     }

@@ -1,14 +1,11 @@
 //! Addresses of L1 nodes, which often hold a key: from a file, `--rpc-file FILE` or GRIDVEIL_RPC_FILE, in every command that
 //! takes `--rpc`. A command line is read by everybody on a machine, so an address with what may be a key is refused there.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::Path};
 
 use anyhow::Context as _;
 use clap::Command;
-use gridveil_meter_client::cli::defaults::{Defaults, kept, named_by};
+use gridveil_meter_client::cli::defaults::{Defaults, kept, named};
 use gridveil_verifier_contract::address::secrets_in;
 
 use crate::common::keys::secret_text;
@@ -26,9 +23,7 @@ const OPTIONS: [&str; 2] = ["--rpc", "--l1"];
 /// There is no such file, others may read it, or it names no node; an address among the words that may hold a key.
 pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> {
     refuse_keys(words)?;
-    let named = named_by("--rpc-file", words)
-        .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
-    let command = match named {
+    let command = match named("--rpc-file", VARIABLE, words) {
         None => command,
         Some(path) => {
             let nodes = read(&path)?;

@@ -1,6 +1,10 @@
 //! What a file says once becomes the defaults of every command's options.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Arg, Command};
 
@@ -33,6 +37,52 @@ pub fn named_by(option: &str, words: &[OsString]) -> Option<PathBuf> {
         }
     }
     None
+}
+
+/// The file that an option names, or else a variable.
+#[must_use]
+pub fn named(option: &str, variable: &str, words: &[OsString]) -> Option<PathBuf> {
+    named_by(option, words).or_else(|| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from))
+}
+
+/// Why a file of settings is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// File system.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More than a file of this kind says.
+    #[error("{}: more than {most} bytes", path.display())]
+    TooLong {
+        /// File.
+        path: PathBuf,
+        /// Bytes of the largest.
+        most: u64,
+    },
+    /// Who changes it says whom its owner believes.
+    #[error("{}: others may change it (chmod go-w)", .0.display())]
+    OthersMayChange(PathBuf),
+}
+
+/// The text of a file of at most `most` bytes that only its owner may change.
+///
+/// # Errors
+/// [`FileError`].
+pub fn own_text(path: &Path, most: u64) -> Result<String, FileError> {
+    let io = |source| FileError::Io { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if metadata.len() > most {
+        return Err(FileError::TooLong { path: path.to_owned(), most });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(FileError::OthersMayChange(path.to_owned()));
+    }
+    std::fs::read_to_string(path).map_err(io)
 }
 
 impl Defaults {

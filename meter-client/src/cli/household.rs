@@ -6,14 +6,13 @@
 
 use std::{
     ffi::OsString,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use clap::Command;
 use serde::{Deserialize, Serialize};
 
-use super::defaults::{Defaults, kept, named_by, nodes};
+use super::defaults::{Defaults, FileError, kept, named, nodes, own_text};
 
 /// Names the file where no option does.
 pub const VARIABLE: &str = "GRIDVEIL_HOUSEHOLD";
@@ -27,20 +26,9 @@ const MAX_BYTES: u64 = 64 << 10;
 /// Why a household's file is not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum HouseholdError {
-    /// File system.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// More than a household says.
-    #[error("{}: more than {MAX_BYTES} bytes", .0.display())]
-    TooLong(PathBuf),
-    /// Who changes it says whose operator, node and contract this household believes.
-    #[error("{}: others may change it (chmod go-w)", .0.display())]
-    OthersMayChange(PathBuf),
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Not a household's file.
     #[error("{}: line {line}: {message}", path.display())]
     Format {
@@ -108,15 +96,7 @@ impl Household {
     /// # Errors
     /// There is none, it is too long, others may change it, or it is no household's.
     pub fn read(path: &Path) -> Result<Self, HouseholdError> {
-        let io = |source| HouseholdError::Io { path: path.to_owned(), source };
-        let metadata = std::fs::metadata(path).map_err(io)?;
-        if metadata.len() > MAX_BYTES {
-            return Err(HouseholdError::TooLong(path.to_owned()));
-        }
-        if metadata.mode() & 0o022 != 0 {
-            return Err(HouseholdError::OthersMayChange(path.to_owned()));
-        }
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let text = own_text(path, MAX_BYTES)?;
         toml::from_str(&text).map_err(|error: toml::de::Error| HouseholdError::Format {
             path: path.to_owned(),
             line: line(&text, &error),
@@ -224,9 +204,7 @@ pub fn command(command: Command, words: &[OsString]) -> Result<Command, Househol
     // A build for a small device has only some of them.
     let there = |name: &&str| !makes && command.find_subcommand(name).is_some();
     let Some(name) = of_household.and_then(|word| word.to_str()).filter(there) else { return Ok(command) };
-    let named = named_by("--household", words)
-        .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
-    let path = match named {
+    let path = match named("--household", VARIABLE, words) {
         Some(path) => path,
         None if Path::new(NAME).is_file() => PathBuf::from(NAME),
         None => return Ok(command),

@@ -15,7 +15,6 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -25,7 +24,7 @@ use figment::{
     providers::{Env, Format as _, Toml},
     value::Value,
 };
-use gridveil_meter_client::cli::defaults::{Defaults, kept, named_by};
+use gridveil_meter_client::cli::defaults::{Defaults, FileError, kept, named, own_text};
 use gridveil_sequencer::{Limits, Pace};
 use gridveil_verifier_contract::address::secrets_in;
 use serde::{Deserialize, Serialize};
@@ -52,20 +51,9 @@ const NO_SETTINGS: [&str; 5] = ["config", "deployment", "household", "help", "ve
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// File system.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// More than a configuration says.
-    #[error("{}: more than {MAX_BYTES} bytes", .0.display())]
-    TooLong(PathBuf),
-    /// Who changes it says which keys and which L1 the sequencer believes.
-    #[error("{}: others may change it (chmod go-w)", .0.display())]
-    OthersMayChange(PathBuf),
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Not TOML, a section or name that there is not, or a value of another type.
     #[error("{0}")]
     Value(String),
@@ -130,13 +118,6 @@ pub struct Found {
     figment: Figment,
 }
 
-/// The file that these words name, or the environment.
-#[must_use]
-pub fn named(words: &[OsString]) -> Option<PathBuf> {
-    named_by("--config", words)
-        .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from))
-}
-
 impl Found {
     /// Reads the file, if there is one, and the environment.
     ///
@@ -145,16 +126,8 @@ impl Found {
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = path {
-            let io = |source| ConfigError::Io { path: path.to_owned(), source };
-            let metadata = std::fs::metadata(path).map_err(io)?;
-            if metadata.len() > MAX_BYTES {
-                return Err(ConfigError::TooLong(path.to_owned()));
-            }
-            if metadata.mode() & 0o022 != 0 {
-                return Err(ConfigError::OthersMayChange(path.to_owned()));
-            }
-            // Opened once here for an error with its name.
-            std::fs::File::open(path).map_err(io)?;
+            // Its errors say what figment would not: whose it is, and how long.
+            own_text(path, MAX_BYTES)?;
             figment = figment.merge(Toml::file_exact(path));
         }
         let figment = figment.merge(Env::prefixed(PREFIX).split("__"));
@@ -257,7 +230,7 @@ pub fn command(command: Command, words: &[OsString]) -> Result<Command, ConfigEr
     if !words.iter().skip(1).any(|word| word == COMMAND) {
         return Ok(command);
     }
-    Found::read(named(words).as_deref())?.below(command)
+    Found::read(named("--config", VARIABLE, words).as_deref())?.below(command)
 }
 
 /// Options that a file may hold.
