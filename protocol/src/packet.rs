@@ -2,7 +2,7 @@
 
 mod check;
 
-pub use check::{PacketError, check_packet};
+pub use check::{PacketError, check_form, check_packet};
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     codec::packet_id,
     correction::CorrectionError,
     field::Fr,
-    packet::{Context, Packet, PacketError, SignedPacket, check_packet},
+    packet::{Context, Packet, PacketError, SignedPacket, check_form, check_packet},
     schnorr::{PublicKey, SchnorrError},
     version::Domains,
 };
@@ -89,7 +89,7 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     let (account, mdm) = (account.clone(), community.header.mdm);
     let m = usize::from(context.intervals);
     if account.meter.is_none() {
-        check_form(&signed, m).map_err(|error| Problem::of_packet(&error))?;
+        check_form(slot, &signed.packet, m).map_err(|error| Problem::of_packet(&error))?;
         return Err(nobodys(signed, mdm).await);
     }
     let checked =
@@ -102,19 +102,6 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         Some(admitted) => Ok(admitted),
         None => late(service, again, id).await,
     }
-}
-
-/// What [`check_packet`] looks at before the account and the signature.
-fn check_form(signed: &SignedPacket, intervals: usize) -> Result<(), PacketError> {
-    let packet = &signed.packet;
-    let (slot, got) = (usize::from(packet.slot), packet.readings.len());
-    if got != intervals {
-        return Err(PacketError::Length { slot, expected: intervals, got });
-    }
-    if !packet.substituted && packet.previous_substitute != Fr::from(0u64) {
-        return Err(PacketError::PreviousInMetered { slot });
-    }
-    Ok(())
 }
 
 /// The answer to a packet of an empty slot: the one that a forged packet of a used slot gets, after the same work. Only the

@@ -1,6 +1,6 @@
 //! What SETTLE.1, 1b and 2 ask of one packet alone. Admission, a correction and the settlement all ask it here.
 
-use super::{Context, SignedPacket};
+use super::{Context, Packet, SignedPacket};
 use crate::{
     account::Account,
     field::Fr,
@@ -141,12 +141,7 @@ pub fn check_packet(
         return Err(PacketError::Slot { slot, got: packet.slot });
     }
     check_context(context, slot, &packet.context)?;
-    if packet.readings.len() != intervals {
-        return Err(PacketError::Length { slot, expected: intervals, got: packet.readings.len() });
-    }
-    if !packet.substituted && packet.previous_substitute != Fr::ZERO {
-        return Err(PacketError::PreviousInMetered { slot });
-    }
+    check_form(slot, packet, intervals)?;
     check_account(slot, account, packet.substituted)?;
     let key = match (packet.substituted, account.meter) {
         (true, _) => *mdm,
@@ -162,6 +157,21 @@ pub fn check_packet(
         return Err(PacketError::PreviousIsAnother { slot });
     }
     check_readings(context, slot, account, signed)
+}
+
+/// What of a packet for `slot` needs neither account nor key: it has `intervals` readings, and only a substitute names a
+/// previous one.
+///
+/// # Errors
+/// [`PacketError::Length`] (SETTLE.2), [`PacketError::PreviousInMetered`] (SETTLE.1b).
+pub fn check_form(slot: usize, packet: &Packet, intervals: usize) -> Result<(), PacketError> {
+    if packet.readings.len() != intervals {
+        return Err(PacketError::Length { slot, expected: intervals, got: packet.readings.len() });
+    }
+    if !packet.substituted && packet.previous_substitute != Fr::ZERO {
+        return Err(PacketError::PreviousInMetered { slot });
+    }
+    Ok(())
 }
 
 fn check_context(expected: &Context, slot: usize, got: &Context) -> Result<(), PacketError> {
