@@ -3,7 +3,7 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
+//!   `log_keeping` snapshots and checks of the log; `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
 //!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
 //!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
@@ -26,6 +26,7 @@ pub mod joining;
 pub mod l1;
 pub mod l1_watch;
 mod listen;
+pub mod log_keeping;
 pub mod notes;
 pub mod obstacles;
 pub mod openings;
@@ -41,7 +42,7 @@ pub mod writer;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -164,10 +165,12 @@ impl Opened {
         let answered = self.check_l1(&*l1).await?;
         let Self { config, store: opened, genesis } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
+        let basis = opened.basis;
         let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
         let reader = opened.store.reader();
         let snapshot = Snapshot {
             height: opened.store.height(),
+            tip: opened.store.tip(),
             log_state: opened.log_state,
             communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
             tree: opened.tree,
@@ -201,7 +204,11 @@ impl Opened {
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
             config,
         });
+        let last = basis.map_or(0, |basis| basis.tip.height);
+        service.metrics.snapshot_records.store(last, Ordering::Relaxed);
         let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
+        handle.tasks.push(tokio::spawn(log_keeping::snapshots(Arc::clone(&service), last)));
+        handle.tasks.push(tokio::spawn(log_keeping::checks(Arc::clone(&service), basis)));
         if !unfinished.is_empty() {
             handle.tasks.push(tokio::spawn(erasing::finish(service, unfinished)));
         }
@@ -307,6 +314,7 @@ impl Handle {
         while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        log_keeping::snapshot(&self.service).await;
         self.kill().await;
         tracing::info!("sequencer stopped");
     }

@@ -90,6 +90,12 @@ pub struct Metrics {
     pub settled: AtomicU64,
     /// Tries of L1 that failed and are retried.
     pub l1_retries: AtomicU64,
+    /// Records at the last snapshot that was written or read.
+    pub snapshot_records: AtomicU64,
+    /// Records that the check of the log has come to.
+    pub log_checked_records: AtomicU64,
+    /// Findings of such checks.
+    pub log_findings: AtomicU64,
     /// Refusals by code.
     pub refusals: Mutex<BTreeMap<&'static str, u64>>,
 }

@@ -1,5 +1,6 @@
 //! The rollup contract as each role sees it. A service takes the role it needs, and nothing more.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -114,6 +115,16 @@ pub trait ChainL1: Send + Sync {
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
     /// How a community ends; open, if it is not registered.
     fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd>;
+    /// How each of these communities ends. A client that reads events asks only about those whose end was announced.
+    fn ends_of(&self, communities: Vec<u32>) -> L1Future<'_, BTreeMap<u32, CommunityEnd>> {
+        Box::pin(async move {
+            let mut ends = BTreeMap::new();
+            for community in communities {
+                ends.insert(community, self.end_of(community).await?);
+            }
+            Ok(ends)
+        })
+    }
     /// May members of a living community exit, because a verifier of its shape is proven unsound, or because the council
     /// hastened any (COUNCIL.5)? [`L1Error::Reverted`] with `UnknownCommunity` if it is not registered.
     fn in_emergency(&self, community: u32) -> L1Future<'_, bool>;

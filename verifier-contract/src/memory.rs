@@ -12,8 +12,8 @@ mod roles;
 mod rules;
 mod told;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::client::{L1Error, L1Future};
 use crate::types::{Address, Appointed, Contradiction, DepositEntry, Safe, TxReceipt, Word};
@@ -126,6 +126,8 @@ pub struct MemoryL1 {
     last_final: Mutex<Option<State>>,
     /// How the node fails.
     pub faults: Faults,
+    /// Questions and calls so far, those about a final block included.
+    pub questions: Arc<AtomicU64>,
 }
 
 impl MemoryL1 {
@@ -136,7 +138,7 @@ impl MemoryL1 {
     }
 
     fn of(state: State) -> Self {
-        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default() }
+        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default(), questions: Arc::default() }
     }
 
     /// The present is final, and from now on nothing later is, until this is called again.
@@ -299,6 +301,7 @@ impl MemoryL1 {
         operation: impl FnOnce(&mut State) -> Result<T, L1Error> + Send + 'a,
     ) -> L1Future<'a, T> {
         Box::pin(async move {
+            self.questions.fetch_add(1, Ordering::Relaxed);
             if self.faults.down.load(Ordering::SeqCst) {
                 return Err(L1Error::Unreachable("down".to_owned()));
             }

@@ -1,6 +1,7 @@
 //! The admin listener: loopback, with a bearer token.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -39,7 +40,7 @@ use crate::{
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
-    store::log_state::{CommunityState, SettledPeriod},
+    store::log_state::{BatchEntry, CommunityState, SettledPeriod},
     tariffs, upgrade,
     writer::Snapshot,
 };
@@ -178,8 +179,14 @@ async fn plan_upgrade(State(service): State<Arc<Service>>, request: Request) -> 
 async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
-    let one = |(index, log_state): (&u32, &CommunityState)| {
-        community_status(&snapshot, *index, log_state, blocked.get(index))
+    // Once for all: a batch is of one of thousands of communities.
+    let mut on_their_way: BTreeMap<u32, Vec<BatchStatus>> = BTreeMap::new();
+    for (batch, entry) in &snapshot.log_state.batches {
+        on_their_way.entry(entry.community).or_default().push(unsettled(*batch, entry));
+    }
+    let mut one = |(index, log_state): (&u32, &Arc<CommunityState>)| {
+        let batches = on_their_way.remove(index).unwrap_or_default();
+        community_status(&snapshot, *index, log_state, batches, blocked.get(index))
     };
     Json(Status {
         state_root: snapshot.log_state.root,
@@ -187,7 +194,7 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
         versions: snapshot.log_state.versions.all(),
         stopped: service.health.stopped(),
         retrying: service.health.retrying(),
-        communities: snapshot.log_state.communities.iter().map(one).collect(),
+        communities: snapshot.log_state.communities.iter().map(&mut one).collect(),
     })
 }
 
@@ -196,16 +203,10 @@ fn community_status(
     snapshot: &Snapshot,
     index: u32,
     log_state: &CommunityState,
+    on_their_way: Vec<BatchStatus>,
     blocked: Option<&Problem>,
 ) -> CommunityStatus {
     let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(BATCHES_SHOWN)).map(settled);
-    let on_their_way = snapshot.log_state.batches.iter().filter(|(_, b)| b.community == index);
-    let on_their_way = on_their_way.map(|(batch, b)| BatchStatus {
-        batch: *batch,
-        first_interval: b.first_interval,
-        prove_ms: b.prove_ms,
-        step: if b.prove_ms.is_some() { Step::Proven } else { Step::Applied },
-    });
     let community = snapshot.communities.get(&index);
     let header = community.map(|community| &community.header);
     let accounts = community.map_or(0, |community| community.accounts.iter().filter(|a| a.meter.is_some()).count());
@@ -225,6 +226,11 @@ fn community_status(
         blocked: blocked.map(Problem::document),
         batches: settled.chain(on_their_way).collect(),
     }
+}
+
+fn unsettled(batch: u64, entry: &BatchEntry) -> BatchStatus {
+    let step = if entry.prove_ms.is_some() { Step::Proven } else { Step::Applied };
+    BatchStatus { batch, first_interval: entry.first_interval, prove_ms: entry.prove_ms, step }
 }
 
 fn settled(period: &SettledPeriod) -> BatchStatus {

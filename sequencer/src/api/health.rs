@@ -62,6 +62,9 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
         ("gridveil_batches_unsettled", "gauge", unsettled),
         ("gridveil_last_batch", "gauge", last),
         ("gridveil_log_records", "gauge", height),
+        ("gridveil_log_snapshot_records", "gauge", m.snapshot_records.load(Ordering::Relaxed)),
+        ("gridveil_log_checked_records", "gauge", m.log_checked_records.load(Ordering::Relaxed)),
+        ("gridveil_log_findings_total", "counter", m.log_findings.load(Ordering::Relaxed)),
     ];
     for (name, kind, value) in rows {
         let _ = writeln!(out, "# TYPE {name} {kind}\n{name} {value}");
