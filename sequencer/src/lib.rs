@@ -18,6 +18,7 @@ pub mod batch;
 pub mod client;
 pub mod config;
 mod deployment;
+mod early;
 pub mod emergency;
 pub mod ends;
 pub mod erasing;
@@ -26,6 +27,7 @@ pub mod joining;
 pub mod l1;
 pub mod l1_watch;
 mod listen;
+pub(crate) mod metrics;
 pub mod notes;
 pub mod obstacles;
 pub mod openings;
@@ -59,6 +61,7 @@ pub use store::{
 
 use crate::{
     api::limits::Rate,
+    early::Early,
     listen::Bounds,
     service::{Health, Metrics, Service},
     store::{Store, record::Genesis},
@@ -131,7 +134,8 @@ async fn open(config: Config) -> Result<Opened, Error> {
 /// # Errors
 /// [`Error`].
 pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
-    open(config).await?.serve(l1, proofs).await
+    let early = Early::listen(&config).await?;
+    open(config).await?.serve(l1, proofs, early).await
 }
 
 impl Opened {
@@ -160,7 +164,12 @@ impl Opened {
     }
 
     /// Resumes every batch at the step the log names, and listens.
-    async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+    async fn serve(
+        self,
+        l1: Arc<dyn SettlementL1>,
+        proofs: Arc<dyn ProofSource>,
+        early: Early,
+    ) -> Result<Handle, Error> {
         let answered = self.check_l1(&*l1).await?;
         let Self { config, store: opened, genesis } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
@@ -176,10 +185,10 @@ impl Opened {
         let listeners = Listeners {
             public: TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?,
             admin: TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?,
-            health: TcpListener::bind(config.health_bind).await.map_err(io_error("health listener"))?,
         };
-        let (writer, thread) =
-            writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+        let metrics = Arc::clone(&early.metrics);
+        let (writer, thread) = writer::start(opened.store, snapshot, config.limits.queue, Arc::clone(&metrics))
+            .map_err(io_error("writer thread"))?;
         if unproven {
             writer.hold_back(l1::unproven_log());
         }
@@ -195,13 +204,13 @@ impl Opened {
             blocked: std::sync::Mutex::default(),
             ends: std::sync::Mutex::default(),
             health: Health::default(),
-            metrics: Metrics::default(),
+            metrics,
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
             config,
         });
-        let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
+        let mut handle = start(Arc::clone(&service), listeners, early, &rate, thread)?;
         if !unfinished.is_empty() {
             handle.tasks.push(tokio::spawn(erasing::finish(service, unfinished)));
         }
@@ -212,14 +221,14 @@ impl Opened {
 struct Listeners {
     public: TcpListener,
     admin: TcpListener,
-    health: TcpListener,
 }
 
 /// Between two times that clients are forgotten who have not asked for a while.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
-async fn forget(rate: Arc<Rate>) {
+async fn forget(rate: Arc<Rate>, metrics: Arc<Metrics>) {
     loop {
+        metrics.clients.set(metrics::gauge(rate.len()));
         tokio::time::sleep(FORGET_EVERY).await;
         rate.retain_recent();
         rate.shrink_to_fit();
@@ -229,32 +238,33 @@ async fn forget(rate: Arc<Rate>) {
 fn start(
     service: Arc<Service>,
     listeners: Listeners,
+    early: Early,
     rate: &Arc<Rate>,
     writer: std::thread::JoinHandle<()>,
 ) -> Result<Handle, Error> {
-    let (stop, stopped) = watch::channel(false);
     let address = |listener: &TcpListener, what| listener.local_addr().map_err(io_error(what));
-    let addresses = (
-        address(&listeners.public, "public listener")?,
-        address(&listeners.admin, "admin listener")?,
-        address(&listeners.health, "health listener")?,
-    );
-    let config = &service.config;
-    let (of_public, own) = (Bounds::public(&config.limits, &config.proxies), Bounds::own(&config.limits));
-    let listen = |listener, router, bounds: &Bounds| {
-        tokio::spawn(listen::serve(listener, router, bounds.clone(), stopped.clone()))
+    let (public, admin) =
+        (address(&listeners.public, "public listener")?, address(&listeners.admin, "admin listener")?);
+    let (config, metrics) = (&service.config, &service.metrics);
+    let listen = |listener, of, router, bounds: Bounds| {
+        let router = api::seen::through(&service, of, router);
+        tokio::spawn(listen::serve(listener, router, bounds, early.stop.subscribe()))
     };
-    let servers = vec![
-        listen(listeners.public, api::public::router(&service, rate), &of_public),
-        listen(listeners.admin, api::admin::router(&service), &own),
-        listen(listeners.health, api::health::router(&service), &own),
+    let of_public = Bounds::public(&config.limits, &config.proxies, metrics);
+    let own = Bounds::admin(&config.limits, metrics);
+    let mut servers = vec![
+        listen(listeners.public, metrics::PUBLIC, api::public::router(&service, rate), of_public),
+        listen(listeners.admin, metrics::ADMIN, api::admin::router(&service), own),
     ];
+    let (health, stop, server) = early.shows(&service);
+    servers.push(server);
     let mut tasks = vec![
         tokio::spawn(batch::prove_all(Arc::clone(&service))),
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
         tokio::spawn(obstacles::watch(Arc::clone(&service))),
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
-        tokio::spawn(forget(Arc::clone(rate))),
+        tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
+        tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -268,7 +278,6 @@ fn start(
         (snapshot.height, snapshot.communities.len(), snapshot.log_state.batches.len())
     };
     tracing::info!(records = height, communities, unsettled, "sequencer started");
-    let (public, admin, health) = addresses;
     Ok(Handle { public, admin, health, service, stop, servers, tasks, writer: Some(writer) })
 }
 
