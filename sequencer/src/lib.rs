@@ -18,6 +18,7 @@ pub mod batch;
 pub mod client;
 pub mod config;
 mod deployment;
+mod early;
 pub mod emergency;
 pub mod ends;
 pub mod erasing;
@@ -27,6 +28,7 @@ pub mod l1;
 pub mod l1_watch;
 mod listen;
 pub mod log_keeping;
+pub(crate) mod metrics;
 pub mod notes;
 pub mod obstacles;
 pub mod openings;
@@ -42,7 +44,7 @@ pub mod writer;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -60,6 +62,7 @@ pub use store::{
 
 use crate::{
     api::limits::Rate,
+    early::Early,
     listen::Bounds,
     service::{Health, Metrics, Service},
     store::{Store, record::Genesis},
@@ -132,7 +135,8 @@ async fn open(config: Config) -> Result<Opened, Error> {
 /// # Errors
 /// [`Error`].
 pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
-    open(config).await?.serve(l1, proofs).await
+    let early = Early::listen(&config).await?;
+    open(config).await?.serve(l1, proofs, early).await
 }
 
 impl Opened {
@@ -161,7 +165,12 @@ impl Opened {
     }
 
     /// Resumes every batch at the step the log names, and listens.
-    async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+    async fn serve(
+        self,
+        l1: Arc<dyn SettlementL1>,
+        proofs: Arc<dyn ProofSource>,
+        early: Early,
+    ) -> Result<Handle, Error> {
         let answered = self.check_l1(&*l1).await?;
         let Self { config, store: opened, genesis } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
@@ -179,10 +188,10 @@ impl Opened {
         let listeners = Listeners {
             public: TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?,
             admin: TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?,
-            health: TcpListener::bind(config.health_bind).await.map_err(io_error("health listener"))?,
         };
-        let (writer, thread) =
-            writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+        let metrics = Arc::clone(&early.metrics);
+        let (writer, thread) = writer::start(opened.store, snapshot, config.limits.queue, Arc::clone(&metrics))
+            .map_err(io_error("writer thread"))?;
         if unproven {
             writer.hold_back(l1::unproven_log());
         }
@@ -198,15 +207,15 @@ impl Opened {
             blocked: std::sync::Mutex::default(),
             ends: std::sync::Mutex::default(),
             health: Health::default(),
-            metrics: Metrics::default(),
+            metrics,
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
             config,
         });
         let last = basis.map_or(0, |basis| basis.tip.height);
-        service.metrics.snapshot_records.store(last, Ordering::Relaxed);
-        let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
+        service.metrics.snapshot_records.set(metrics::gauge(last));
+        let mut handle = start(Arc::clone(&service), listeners, early, &rate, thread)?;
         handle.tasks.push(tokio::spawn(log_keeping::snapshots(Arc::clone(&service), last)));
         handle.tasks.push(tokio::spawn(log_keeping::checks(Arc::clone(&service), basis)));
         if !unfinished.is_empty() {
@@ -219,14 +228,14 @@ impl Opened {
 struct Listeners {
     public: TcpListener,
     admin: TcpListener,
-    health: TcpListener,
 }
 
 /// Between two times that clients are forgotten who have not asked for a while.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
-async fn forget(rate: Arc<Rate>) {
+async fn forget(rate: Arc<Rate>, metrics: Arc<Metrics>) {
     loop {
+        metrics.clients.set(metrics::gauge(rate.len()));
         tokio::time::sleep(FORGET_EVERY).await;
         rate.retain_recent();
         rate.shrink_to_fit();
@@ -236,32 +245,33 @@ async fn forget(rate: Arc<Rate>) {
 fn start(
     service: Arc<Service>,
     listeners: Listeners,
+    early: Early,
     rate: &Arc<Rate>,
     writer: std::thread::JoinHandle<()>,
 ) -> Result<Handle, Error> {
-    let (stop, stopped) = watch::channel(false);
     let address = |listener: &TcpListener, what| listener.local_addr().map_err(io_error(what));
-    let addresses = (
-        address(&listeners.public, "public listener")?,
-        address(&listeners.admin, "admin listener")?,
-        address(&listeners.health, "health listener")?,
-    );
-    let config = &service.config;
-    let (of_public, own) = (Bounds::public(&config.limits, &config.proxies), Bounds::own(&config.limits));
-    let listen = |listener, router, bounds: &Bounds| {
-        tokio::spawn(listen::serve(listener, router, bounds.clone(), stopped.clone()))
+    let (public, admin) =
+        (address(&listeners.public, "public listener")?, address(&listeners.admin, "admin listener")?);
+    let (config, metrics) = (&service.config, &service.metrics);
+    let listen = |listener, of, router, bounds: Bounds| {
+        let router = api::seen::through(&service, of, router);
+        tokio::spawn(listen::serve(listener, router, bounds, early.stop.subscribe()))
     };
-    let servers = vec![
-        listen(listeners.public, api::public::router(&service, rate), &of_public),
-        listen(listeners.admin, api::admin::router(&service), &own),
-        listen(listeners.health, api::health::router(&service), &own),
+    let of_public = Bounds::public(&config.limits, &config.proxies, metrics);
+    let own = Bounds::admin(&config.limits, metrics);
+    let mut servers = vec![
+        listen(listeners.public, metrics::PUBLIC, api::public::router(&service, rate), of_public),
+        listen(listeners.admin, metrics::ADMIN, api::admin::router(&service), own),
     ];
+    let (health, stop, server) = early.shows(&service);
+    servers.push(server);
     let mut tasks = vec![
         tokio::spawn(batch::prove_all(Arc::clone(&service))),
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
         tokio::spawn(obstacles::watch(Arc::clone(&service))),
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
-        tokio::spawn(forget(Arc::clone(rate))),
+        tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
+        tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -275,7 +285,6 @@ fn start(
         (snapshot.height, snapshot.communities.len(), snapshot.log_state.batches.len())
     };
     tracing::info!(records = height, communities, unsettled, "sequencer started");
-    let (public, admin, health) = addresses;
     Ok(Handle { public, admin, health, service, stop, servers, tasks, writer: Some(writer) })
 }
 

@@ -3,12 +3,13 @@
 //! (`docs/spec/log.md`, LOG.4).
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
+    metrics::gauge,
     service::Service,
     store::check::{Basis, Finding},
 };
@@ -33,7 +34,7 @@ pub async fn snapshot(service: &Arc<Service>) {
     let written = tokio::task::spawn_blocking(move || reader.write_snapshot(&tip, &log_state, &tree)).await;
     match written {
         Ok(Ok(true)) => {
-            service.metrics.snapshot_records.store(height, Ordering::Relaxed);
+            service.metrics.snapshot_records.set(gauge(height));
             tracing::info!(records = height, ms = start.elapsed().as_millis(), "snapshot written");
         }
         Ok(Ok(false)) => {}
@@ -74,7 +75,7 @@ pub async fn checks(service: Arc<Service>, basis: Option<Basis>) {
 }
 
 fn told(service: &Service, finding: &Finding) {
-    service.metrics.log_findings.fetch_add(1, Ordering::Relaxed);
+    service.metrics.log_findings.inc();
     match finding {
         Finding::Stopped => return,
         // What is in memory may be wrong.
@@ -104,7 +105,7 @@ fn check(service: &Service, basis: Option<Basis>) -> Result<(), Finding> {
     let pace = |of_record: u64| {
         bytes += of_record;
         records += 1;
-        service.metrics.log_checked_records.store(records, Ordering::Relaxed);
+        service.metrics.log_checked_records.set(gauge(records));
         let due = Duration::from_secs_f64(bytes as f64 / rate as f64);
         while start.elapsed() < due && !stopped() {
             thread::sleep(due.saturating_sub(start.elapsed()).min(NAP));

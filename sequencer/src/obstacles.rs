@@ -35,7 +35,7 @@ fn day(interval: Interval, length: u16) -> String {
 
 /// Every community with the interval length of its header, but those whose open period is not settled any more, because
 /// they come to their end.
-fn communities<'a>(
+pub(crate) fn communities<'a>(
     snapshot: &'a Snapshot,
     ends: &'a BTreeMap<u32, CommunityEnd>,
 ) -> impl Iterator<Item = (u32, u16, &'a CommunityState)> {

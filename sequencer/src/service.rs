@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use gridveil_api::public::HealthStatus;
@@ -13,6 +10,7 @@ use gridveil_protocol::version::Domains;
 use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
 
+pub use crate::metrics::Metrics;
 use crate::{
     config::Config,
     problem::Problem,
@@ -71,47 +69,6 @@ impl Health {
     }
 }
 
-/// Counts. Never a figure of a person.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// Packets accepted since the start.
-    pub accepted: AtomicU64,
-    /// Identical packets seen again.
-    pub duplicates: AtomicU64,
-    /// Late packets accepted.
-    pub late: AtomicU64,
-    /// Operations accepted.
-    pub operations: AtomicU64,
-    /// Receipts given.
-    pub receipts: AtomicU64,
-    /// Times a member got back what it signed.
-    pub given_back: AtomicU64,
-    /// Batches settled since the start.
-    pub settled: AtomicU64,
-    /// Tries of L1 that failed and are retried.
-    pub l1_retries: AtomicU64,
-    /// Records at the last snapshot that was written or read.
-    pub snapshot_records: AtomicU64,
-    /// Records that the check of the log has come to.
-    pub log_checked_records: AtomicU64,
-    /// Findings of such checks.
-    pub log_findings: AtomicU64,
-    /// Refusals by code.
-    pub refusals: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-impl Metrics {
-    /// Adds one.
-    pub fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a refusal.
-    pub fn refused(&self, problem: &Problem) {
-        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(problem.code.name).or_default() += 1;
-    }
-}
-
 /// The shared parts.
 pub struct Service {
     /// Configuration.
@@ -139,7 +96,7 @@ pub struct Service {
     /// Health.
     pub health: Health,
     /// Counts.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Requests of the public listener in work.
     pub in_flight: tokio::sync::Semaphore,
     /// Requests of the admin listener in work.

@@ -173,6 +173,8 @@ pub trait SettlementL1: QueuesL1 {
     fn drop_retired_notes(&self) -> L1Future<'_, u64>;
     /// The upgrade that was announced last: what a verifier's first batch depends on (L1.11).
     fn announcement(&self) -> L1Future<'_, Announcement>;
+    /// Wei of the account that sends batches; `None` for a client without one.
+    fn balance(&self) -> L1Future<'_, Option<u128>>;
 }
 
 /// An auditor's L1: the whole history, read only.

@@ -49,6 +49,8 @@ pub struct MemoryL1Config {
     pub enforce_future_tariffs: bool,
     /// Money and deadlines.
     pub terms: MemoryTerms,
+    /// What the account has that sends batches; they cost it nothing.
+    pub balance_wei: u128,
 }
 
 impl Default for MemoryL1Config {
@@ -65,6 +67,7 @@ impl Default for MemoryL1Config {
             proofs_name_their_root: false,
             enforce_future_tariffs: true,
             terms: MemoryTerms::default(),
+            balance_wei: 10_u128.pow(18),
         }
     }
 }
@@ -138,7 +141,12 @@ impl MemoryL1 {
     }
 
     fn of(state: State) -> Self {
-        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default(), questions: Arc::default() }
+        Self {
+            state: Mutex::new(state),
+            last_final: Mutex::default(),
+            faults: Faults::default(),
+            questions: Arc::default(),
+        }
     }
 
     /// The present is final, and from now on nothing later is, until this is called again.

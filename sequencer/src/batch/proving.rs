@@ -9,10 +9,12 @@ use std::{
 
 use gridveil_proving_api::{ProofError, ProofJob};
 use tokio::{task::JoinSet, time::Instant};
+use tracing::Instrument as _;
 
 use super::transition;
 use crate::{
     config,
+    metrics::{Shaped, gauge, seconds},
     service::Service,
     store::{
         Draft,
@@ -104,6 +106,7 @@ pub async fn prove_all(service: Arc<Service>) {
             }
             next = batch + 1;
         }
+        service.metrics.asked.set(gauge(running.len()));
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             Some(_) = running.join_next() => {}
@@ -128,9 +131,12 @@ async fn prove(service: Arc<Service>, troubles: Arc<Troubles>, batch: u64, entry
     let id = job.id();
     loop {
         let started = Instant::now();
-        match service.proofs.prove(job.clone()).await {
+        let span = tracing::info_span!("prove", batch, shape = job.shape, circuit_version = job.circuit_version);
+        match service.proofs.prove(job.clone()).instrument(span).await {
             Ok(proof) => {
                 troubles.tell(&service, batch, None);
+                let of = Shaped { shape: job.shape.clone() };
+                service.metrics.proving.get_or_create(&of).observe(seconds(started.elapsed()));
                 let prove_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let record = Proven { batch, prove_ms, proof: hex::encode(proof) };
                 let decide = move |snapshot: &Snapshot| {
@@ -153,6 +159,7 @@ async fn prove(service: Arc<Service>, troubles: Arc<Troubles>, batch: u64, entry
                 return;
             }
             Err(ProofError::Unavailable(why)) => {
+                service.metrics.prover_retries.inc();
                 troubles.tell(&service, batch, Some(why));
                 config::pause(&mut pauses).await;
             }

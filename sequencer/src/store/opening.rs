@@ -56,12 +56,7 @@ pub(super) fn add(log_state: &mut LogState, bodies: &Bodies, record: Record) -> 
 }
 
 /// The newest snapshot that the log has at its place, and that the index, which has seen so many records, is not behind.
-fn newest(
-    found: &Found,
-    snapshots: &Snapshots,
-    tips: &[Tip],
-    indexed: Option<u64>,
-) -> Result<Option<Saved>, LogError> {
+fn newest(found: &Found, snapshots: &Snapshots, tips: &[Tip], indexed: Option<u64>) -> Result<Option<Saved>, LogError> {
     for tip in tips.iter().filter(|tip| indexed.is_some_and(|indexed| indexed >= tip.height)) {
         if found.has(tip)?
             && let Some(saved) = snapshots.read(tip)

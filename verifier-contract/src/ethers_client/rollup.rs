@@ -275,6 +275,13 @@ impl SettlementL1 for EthersClient {
             Ok(Announcement { circuit_version: state.circuit_version, at_s: state.announced_at, waiting: state.before })
         })
     }
+
+    fn balance(&self) -> L1Future<'_, Option<u128>> {
+        Box::pin(async move {
+            let Some(key) = &self.key else { return Ok(None) };
+            self.balance_wei(key.account()).await.map(Some)
+        })
+    }
 }
 
 impl AuditorL1 for EthersClient {

@@ -147,6 +147,10 @@ impl SettlementL1 for MemoryL1 {
     fn announcement(&self) -> L1Future<'_, Announcement> {
         self.with(|state| Ok(state.announcement()))
     }
+
+    fn balance(&self) -> L1Future<'_, Option<u128>> {
+        self.with(|state| Ok(Some(state.config.balance_wei)))
+    }
 }
 
 impl AuditorL1 for MemoryL1 {
