@@ -8,6 +8,7 @@ pub mod data_keys;
 pub mod erasures;
 mod error;
 mod evidence;
+pub mod held;
 pub mod index;
 mod kept;
 pub mod log;

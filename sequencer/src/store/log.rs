@@ -13,6 +13,8 @@ use std::{
 
 use gridveil_keystore::{durable, random};
 
+mod walk;
+
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version. It goes up whenever a record is written differently, names in its JSON included.
