@@ -22,6 +22,7 @@ mod early;
 pub mod emergency;
 pub mod ends;
 pub mod erasing;
+pub mod exporting;
 pub mod given_back;
 pub mod joining;
 pub mod l1;
@@ -211,6 +212,7 @@ impl Opened {
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+            exports: tokio::sync::Semaphore::new(1),
             config,
         });
         let last = basis.map_or(0, |basis| basis.tip.height);

@@ -10,6 +10,7 @@ pub mod erasures;
 mod error;
 mod evidence;
 mod form;
+pub mod held;
 pub mod index;
 mod kept;
 pub mod log;

@@ -22,6 +22,7 @@ use gridveil_api::{
         Registration, ServedCommunity, Status, Step, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
+    export::ExportPage,
     public::Taken,
 };
 use gridveil_protocol::{
@@ -36,7 +37,7 @@ use super::{
     unknown_route, wrong_method,
 };
 use crate::{
-    batch, erasing, joining, openings,
+    batch, erasing, exporting, joining, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
@@ -61,6 +62,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities/{community}/close", post(close))
         .route("/admin/v1/communities/{community}/missing", get(missing))
         .route("/admin/v1/members/{community}/{slot}/erase", post(erase))
+        .route("/admin/v1/members/{community}/{slot}/export", post(export))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
@@ -110,6 +112,17 @@ async fn erase(
     let slot = u16::try_from(slot).map_err(|_| Problem::new(problem::ACCOUNT_UNKNOWN, "no such slot"))?;
     let EraseRequest { account } = json_body(request, BODY_BYTES).await?;
     erasing::erase(&service, community, slot, account).await.map(Json)
+}
+
+async fn export(
+    State(service): State<Arc<Service>>,
+    Path((community, slot)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<ExportPage>, Problem> {
+    let (community, slot) = (number(&community, "community")?, number(&slot, "slot")?);
+    let slot = u16::try_from(slot).map_err(|_| Problem::new(problem::ACCOUNT_UNKNOWN, "no such slot"))?;
+    let request = json_body(request, BODY_BYTES).await?;
+    exporting::page(&service, (community, slot), request).await.map(Json)
 }
 
 /// Which packets the meter data manager has to substitute, and what each substitute has to name.

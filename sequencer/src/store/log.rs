@@ -17,6 +17,8 @@ mod scan;
 pub use found::Found;
 use scan::Scan;
 
+mod walk;
+
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version. It goes up whenever a record is written differently, names in its JSON included.

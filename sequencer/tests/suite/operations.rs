@@ -3,6 +3,7 @@ mod always_late;
 mod beginning;
 mod ending;
 mod erasing;
+mod exporting;
 mod given_back;
 mod header;
 mod late;

@@ -19,11 +19,11 @@ use crate::{
     restore::{copy_all, key_files},
 };
 
-fn newcomer() -> SecretKey {
+pub(super) fn newcomer() -> SecretKey {
     SecretKey::from_seed(&[62; 64])
 }
 
-async fn moving() -> World {
+pub(super) async fn moving() -> World {
     World::with(|g| {
         rich(g);
         // Slot 2 is inactive, so that its balance is known.
@@ -32,17 +32,17 @@ async fn moving() -> World {
     .await
 }
 
-fn idle_by(world: &World, period: u32, meter: usize) -> SignedPacket {
+pub(super) fn idle_by(world: &World, period: u32, meter: usize) -> SignedPacket {
     let mut signed = world.packet(5, period, 2, false);
     signed.packet.readings.iter_mut().for_each(|r| (r.import, r.export) = (0, 0));
     signed.packet.sign(&fixture::meter_key(meter)).unwrap()
 }
 
-fn idle(world: &World, period: u32) -> SignedPacket {
+pub(super) fn idle(world: &World, period: u32) -> SignedPacket {
     idle_by(world, period, 2)
 }
 
-async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket) {
+pub(super) async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket) {
     node.publish(world, 5).await;
     for packet in [world.packet(5, period, 0, false), world.packet(5, period, 1, false), of_slot_2] {
         let (status, body) = node.submit(&packet).await;
@@ -52,7 +52,7 @@ async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket
 }
 
 /// Slot 2 is left in the second period, and taken by somebody else in the same settlement.
-async fn leave(node: &Node, world: &World) {
+pub(super) async fn leave(node: &Node, world: &World) {
     let nonce = world.nonce(2);
     node.accepted(&world.operation(2, Kind::Close, nonce, |o| o.amount = units(2000))).await;
     let terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
@@ -64,16 +64,16 @@ async fn leave(node: &Node, world: &World) {
     node.accepted(&enrol).await;
 }
 
-fn of_newcomer(world: &World, period: u32) -> SignedPacket {
+pub(super) fn of_newcomer(world: &World, period: u32) -> SignedPacket {
     idle_by(world, period, 7)
 }
 
-async fn erase(node: &Node, slot: u16, body: &Value) -> (u16, Value) {
+pub(super) async fn erase(node: &Node, slot: u16, body: &Value) -> (u16, Value) {
     node.admin(&format!("/admin/v1/members/5/{slot}/erase"), Some(body), crate::common::TOKEN).await
 }
 
 /// Two periods, with the second of which slot 2 is left, and a third one of the newcomer.
-async fn story(world: &World) -> Node {
+pub(super) async fn story(world: &World) -> Node {
     let node = world.start().await;
     period(&node, world, 0, idle(world, 0)).await;
     leave(&node, world).await;
@@ -84,7 +84,7 @@ async fn story(world: &World) -> Node {
 }
 
 /// Sealed parts of slot 2 of community 5 that somebody with the directory and the master key opens, by generation.
-fn opened(data: &Path, master: &Path) -> std::collections::BTreeMap<u32, usize> {
+pub(super) fn opened(data: &Path, master: &Path) -> std::collections::BTreeMap<u32, usize> {
     let copy = tempfile::tempdir().unwrap();
     copy_all(data, copy.path());
     let mut parts = Vec::new();
