@@ -1,8 +1,8 @@
 //! The append-only log: the truth of the sequencer (`docs/spec/log.md`).
 //!
 //! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On
-//! opening, every record is checked. A last record whose end was never written is cut off. Anything else that fails its
-//! check is an error that names the offset.
+//! opening, every record is checked. A last record whose end was never written is none, and is cut off before the next one
+//! is written. Anything else that fails its check is an error that names the offset.
 
 use std::{
     fs::{File, OpenOptions},
@@ -133,6 +133,8 @@ pub struct Log {
     id: [u8; 16],
     version: u32,
     tip: Tip,
+    /// Bytes after the last record: of one that was not written to its end.
+    torn: u64,
     poisoned: bool,
 }
 
@@ -250,15 +252,13 @@ impl Log {
         }
         let tip = scan.tip;
         drop(scan);
-        if tip.end < size {
-            tracing::warn!(
-                bytes = size - tip.end,
-                height = tip.height,
-                "cut an incomplete last record that was never acknowledged"
-            );
-            file.set_len(tip.end).and_then(|()| file.sync_all()).map_err(io_error("cut of the torn tail"))?;
+        // It is cut off before the next record is written, and not before: where the index or L1 know of more records, the
+        // log is refused, and what is left of them stays.
+        let torn = size - tip.end;
+        if torn > 0 {
+            tracing::warn!(bytes = torn, height = tip.height, "the last record is incomplete: it was never acknowledged");
         }
-        Ok(Self { file, id, version, tip, poisoned: false })
+        Ok(Self { file, id, version, tip, torn, poisoned: false })
     }
 
     /// Where the log ends.
@@ -328,6 +328,11 @@ impl Log {
             bytes.extend(tip.chain);
         }
         self.poisoned = true;
+        if self.torn > 0 {
+            let cut = self.file.set_len(self.tip.end).and_then(|()| self.file.sync_all());
+            cut.map_err(io_error("cut of the torn tail"))?;
+            self.torn = 0;
+        }
         self.file.write_all_at(&bytes, self.tip.end).map_err(io_error("append"))?;
         self.file.sync_data().map_err(io_error("sync"))?;
         self.poisoned = false;
