@@ -1,8 +1,8 @@
 //! The append-only log: the truth of the sequencer (`docs/spec/log.md`).
 //!
 //! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On
-//! opening, every record is checked. A last record whose end was never written is cut off. Anything else that fails its
-//! check is an error that names the offset.
+//! opening, every record is checked. A last record whose end was never written is none, and is cut off before the next one
+//! is written. Anything else that fails its check is an error that names the offset.
 
 use std::{
     fs::File,
@@ -158,6 +158,8 @@ pub struct Log {
     id: [u8; 16],
     version: u32,
     tip: Tip,
+    /// Bytes after the last record: of one that was not written to its end.
+    torn: u64,
     poisoned: bool,
 }
 
@@ -323,6 +325,11 @@ impl Log {
             bytes.extend(tip.chain);
         }
         self.poisoned = true;
+        if self.torn > 0 {
+            let cut = self.file.set_len(self.tip.end).and_then(|()| self.file.sync_all());
+            cut.map_err(io_error("cut of the torn tail"))?;
+            self.torn = 0;
+        }
         self.file.write_all_at(&bytes, self.tip.end).map_err(io_error("append"))?;
         self.file.sync_data().map_err(io_error("sync"))?;
         self.poisoned = false;

@@ -89,11 +89,6 @@ impl StoreReader {
         &self.bodies
     }
 
-    /// The log.
-    pub(super) const fn log(&self) -> &LogReader {
-        &self.log
-    }
-
     /// The open keys.
     #[must_use]
     pub const fn data_keys(&self) -> &DataKeys {

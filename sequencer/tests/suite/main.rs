@@ -15,4 +15,5 @@ mod proving;
 mod recovery;
 mod restore;
 mod thief;
+mod torn;
 mod upgrade;

@@ -72,22 +72,24 @@ impl Found {
         Ok(scan.tip())
     }
 
-    /// The same, and opens it: a last record that is not whole is cut off.
+    /// The same, and opens it: a last record that is not whole is cut off before the next one is written.
     ///
     /// # Errors
     /// [`LogError`], or what `each` refuses.
     pub fn read<E: From<LogError>>(self, from: Tip, each: impl FnMut(Record) -> Result<(), E>) -> Result<Log, E> {
         let tip = self.scan(from, each)?;
         let Self { file, identity: Identity { id, version }, size } = self;
-        if tip.end < size {
+        // It is cut off before the next record is written, and not before: where the index or L1 know of more records, the
+        // log is refused, and what is left of them stays.
+        let torn = size.saturating_sub(tip.end);
+        if torn > 0 {
             tracing::warn!(
-                bytes = size - tip.end,
+                bytes = torn,
                 height = tip.height,
-                "cut an incomplete last record that was never acknowledged"
+                "the last record is incomplete: it was never acknowledged"
             );
-            file.set_len(tip.end).and_then(|()| file.sync_all()).map_err(io_error("cut of the torn tail"))?;
         }
-        Ok(Log { file, id, version, tip, poisoned: false })
+        Ok(Log { file, id, version, tip, torn, poisoned: false })
     }
 
     /// A reader of the file.
