@@ -44,3 +44,45 @@ impl Early {
         (self.address, self.stop, self.server)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    use super::*;
+    use crate::AdminToken;
+
+    async fn ask(at: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Before, nobody listened until the log was read, and whoever watched had the process restarted.
+    #[tokio::test]
+    async fn a_start_is_alive_and_not_ready() {
+        let token = AdminToken::new("a token of enough bytes").unwrap();
+        let early = Early::listen(&Config::new("nowhere".into(), "nothing".into(), token)).await.unwrap();
+        let at = early.address;
+        assert!(ask(at, "/livez").await.starts_with("HTTP/1.1 200"));
+        let ready = ask(at, "/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("starting: the log is read"), "{ready}");
+        assert!(ask(at, "/metrics").await.ends_with("gridveil_health 3\n"));
+        drop(early);
+        let gone = async || TcpStream::connect(at).await.is_err();
+        for _ in 0..500 {
+            if gone().await {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(gone().await, "it listens for ever");
+    }
+}

@@ -5,6 +5,8 @@
 //! values of a label are bounded by the program, not by who asks.
 
 mod known;
+#[cfg(test)]
+mod page;
 pub(crate) mod scrape;
 pub(crate) mod watch;
 
@@ -114,6 +116,8 @@ type Fraction = Gauge<f64, AtomicU64>;
 #[allow(missing_docs, reason = "each has its help where it is registered, which docs/reference/metrics.md shows")]
 pub struct Metrics {
     registry: Registry,
+    #[cfg(test)]
+    page: Vec<(String, String, String)>,
     /// A scrape sets gauges and writes them: one at a time.
     one_at_a_time: Mutex<()>,
     /// When batches were applied by this process.
@@ -188,33 +192,60 @@ pub struct Metrics {
 }
 
 /// Where metrics are registered as they are made.
-struct Shelf(Registry);
+struct Shelf {
+    registry: Registry,
+    /// Name, kind and help of each, for the page.
+    #[cfg(test)]
+    page: Vec<(String, String, String)>,
+}
 
 impl Shelf {
-    fn put<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register(name, help, metric.clone());
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, unit: Option<Unit>, metric: M) -> M {
+        #[cfg(test)]
+        self.page.push((
+            name_of(name, unit.as_ref(), &metric),
+            metric.metric_type().as_str().to_owned(),
+            help.to_owned(),
+        ));
+        match unit {
+            Some(unit) => self.registry.register_with_unit(name, help, unit, metric.clone()),
+            None => self.registry.register(name, help, metric.clone()),
+        }
         metric
+    }
+
+    fn put<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.add(name, help, None, metric)
     }
 
     fn new<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
-        self.put(name, help, M::default())
+        self.add(name, help, None, M::default())
     }
 
     fn seconds<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register_with_unit(name, help, Unit::Seconds, metric.clone());
-        metric
+        self.add(name, help, Some(Unit::Seconds), metric)
     }
 
     fn bytes<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
-        let metric = M::default();
-        self.0.register_with_unit(name, help, Unit::Bytes, metric.clone());
-        metric
+        self.add(name, help, Some(Unit::Bytes), M::default())
     }
+}
+
+/// The name as it is shown.
+#[cfg(test)]
+fn name_of(name: &str, unit: Option<&Unit>, metric: &impl Metric) -> String {
+    let unit = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
+    let total = if metric.metric_type().as_str() == "counter" { "_total" } else { "" };
+    format!("gridveil_{name}{unit}{total}")
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut on = Shelf(Registry::with_prefix("gridveil"));
+        let mut on = Shelf {
+            registry: Registry::with_prefix("gridveil"),
+            #[cfg(test)]
+            page: Vec::new(),
+        };
         let build: Family<Build, Gauge> = on.new("build_info", "1, with the release of this program");
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         Self {
@@ -319,7 +350,9 @@ impl Default for Metrics {
             memory: on.bytes("process_resident_memory", "Memory of this process that is in use now"),
             files: on.new("process_open_files", "Files and connections that this process has open"),
             start: on.seconds("start_timestamp", "When this process began to serve, unix time", Fraction::default()),
-            registry: on.0,
+            #[cfg(test)]
+            page: on.page,
+            registry: on.registry,
         }
     }
 }

@@ -374,6 +374,7 @@ impl World {
             proofs_name_their_root: false,
             enforce_future_tariffs: false,
             terms: MemoryTerms::default(),
+            balance_wei: 0,
         }));
         let params = CommunityParams {
             community: 5,

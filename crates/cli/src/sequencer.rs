@@ -28,6 +28,7 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, Proxies, ProxyHeader, deployment_in};
+use gridveil_telemetry::TelemetryArgs;
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
     anvil::LOCAL_CHAIN_ID,
@@ -154,6 +155,8 @@ pub struct Args {
     cache: CacheArgs,
     #[command(flatten)]
     ceremony: CeremonyArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
 }
 
 /// Jobs with provers at once, unless told otherwise: a witness of at most 0.6 MB of memory each.
@@ -179,6 +182,12 @@ pub struct Local<'a> {
 }
 
 impl Args {
+    /// How it logs and traces.
+    #[must_use]
+    pub const fn telemetry(&self) -> &TelemetryArgs {
+        &self.telemetry
+    }
+
     /// The options of a local deployment.
     #[must_use]
     pub fn local(local: &Local<'_>) -> Self {
@@ -210,6 +219,7 @@ impl Args {
             shapes: vec![shape.to_owned()],
             cache: CacheArgs::new(cache.to_path_buf()),
             ceremony: CeremonyArgs::default(),
+            telemetry: TelemetryArgs::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use gridveil_api::public::{Health, HealthStatus};
+use gridveil_telemetry::watch::{Text, takes_open_metrics};
 
 use super::{public::answered, unknown_route, wrong_method};
 use crate::{metrics::scrape, service::Service};
@@ -55,8 +56,6 @@ async fn metrics(State(running): State<Running>, headers: HeaderMap) -> Response
     let Some(service) = running.get() else {
         return ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], NOTHING_YET).into_response();
     };
-    let accepts =
-        |value: &header::HeaderValue| value.to_str().is_ok_and(|v| v.contains("application/openmetrics-text"));
-    let scrape::Text { media, body } = scrape::scrape(service, headers.get_all(header::ACCEPT).iter().any(accepts));
+    let Text { media, body } = scrape::scrape(service, takes_open_metrics(&headers));
     ([(header::CONTENT_TYPE, media)], body).into_response()
 }

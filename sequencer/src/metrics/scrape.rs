@@ -3,19 +3,13 @@
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use gridveil_api::public::HealthStatus;
-use prometheus_client::encoding::{prometheus_text, text};
+use gridveil_telemetry::watch::{Text, written};
 
 use super::{ADMIN, Community, Metrics, PUBLIC, What, gauge};
 use crate::service::Service;
 
 /// Communities that have a gauge of their own, those that wait longest: however many there are, so many series.
 pub(crate) const COMMUNITIES_SHOWN: usize = 50;
-
-/// A text, with its media type.
-pub(crate) struct Text {
-    pub media: &'static str,
-    pub body: String,
-}
 
 /// What Prometheus asks for by itself (OpenMetrics), or the older text, which every tool reads.
 pub(crate) fn scrape(service: &Service, open_metrics: bool) -> Text {
@@ -31,19 +25,7 @@ pub(crate) fn scrape(service: &Service, open_metrics: bool) -> Text {
     };
     in_work(&PUBLIC, limits.in_flight, &service.in_flight);
     in_work(&ADMIN, limits.own_in_flight, &service.own_in_flight);
-    let mut body = String::new();
-    // Writing into a text does not fail.
-    let _ = if open_metrics {
-        text::encode(&mut body, &metrics.registry)
-    } else {
-        prometheus_text::encode(&mut body, &metrics.registry)
-    };
-    let media = if open_metrics {
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    } else {
-        "text/plain; version=0.0.4; charset=utf-8"
-    };
-    Text { media, body }
+    written(&metrics.registry, open_metrics)
 }
 
 fn of_snapshot(service: &Service) {

@@ -14,6 +14,7 @@ mod operations;
 mod proving;
 mod recovery;
 mod restore;
+mod seen;
 mod thief;
 mod torn;
 mod upgrade;
