@@ -296,6 +296,8 @@ pub struct Config {
     pub log_check_every: Duration,
     /// Bounds.
     pub limits: Limits,
+    /// How long what is held is kept.
+    pub retention: crate::retention::Retention,
     /// Waits between tries of L1 and provers.
     pub backoff: Backoff,
     /// Time, for the window of receipt requests. Whether a period is over is asked of L1.
@@ -327,6 +329,7 @@ impl Config {
             late_after: pace.late_after,
             log_check_every: pace.log_check_every,
             limits: Limits::default(),
+            retention: crate::retention::Retention::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
         }

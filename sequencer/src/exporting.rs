@@ -19,6 +19,7 @@ use gridveil_protocol::{
 
 use crate::{
     problem::{self, Problem},
+    retention,
     service::Service,
     store::{
         StoreError,
@@ -128,7 +129,10 @@ pub async fn page(service: &Arc<Service>, place: (u32, u16), request: ExportRequ
             intervals: current.header.intervals,
             interval_length: current.header.interval_length,
             made_s: service.config.clock.now(),
-            erased_from_s: None,
+            erased_from_s: match chosen.ended_with {
+                Some(batch) => retention::erased_from(service, &current, batch)?,
+                None => None,
+            },
         };
         let first = ExportPlace {
             stage: ExportStage::Records,

@@ -5,7 +5,8 @@
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
 //!   `log_keeping` snapshots and checks of the log; `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
 //!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
-//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
+//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`;
+//!   `erasing` and `exporting` of one account; `retention` of all.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -36,6 +37,7 @@ pub mod openings;
 pub mod operations;
 pub mod problem;
 pub mod receipts;
+pub mod retention;
 pub mod service;
 pub mod store;
 pub mod tariffs;
@@ -56,6 +58,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
+pub use retention::{Keep, Retention};
 pub use store::{
     GenesisState, StoreError,
     data_keys::{create_master_key, ensure_master_key},
@@ -274,6 +277,7 @@ fn start(
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
         tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
         tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
+        tokio::spawn(retention::keep(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {

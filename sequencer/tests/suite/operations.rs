@@ -10,6 +10,7 @@ mod late;
 mod money;
 mod queues;
 mod refusals;
+mod retaining;
 mod reorganisation;
 
 use std::sync::{Arc, atomic::Ordering};

@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .row("files", checked.files.to_string(), checked.files)
         .row("receipts", checked.receipts.to_string(), checked.receipts)
         .row("packets of the meter", checked.packets.to_string(), checked.packets)
-        .row("substitutes, not checked", checked.substitutes.to_string(), checked.substitutes)
+        .row("substitutes", checked.substitutes.to_string(), checked.substitutes)
         .row("operations", checked.operations.to_string(), checked.operations)
         .row("roots on L1", compared(checked.roots), checked.roots)
         .row("tariffs on L1", compared(checked.tariffs), checked.tariffs)
