@@ -14,5 +14,6 @@ mod operations;
 mod proving;
 mod recovery;
 mod restore;
+mod snapshots;
 mod thief;
 mod upgrade;
