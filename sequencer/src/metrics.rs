@@ -176,8 +176,8 @@ pub struct Metrics {
     pub(crate) upgrade_from: Known,
 
     records: Gauge,
-    pub(crate) snapshot_records: Gauge,
-    pub(crate) log_checked_records: Gauge,
+    pub snapshot_records: Gauge,
+    pub log_checked_records: Gauge,
     pub(crate) log_findings: Counter,
     pub(crate) log_bytes: Gauge,
     pub(crate) index_bytes: Gauge,

@@ -68,6 +68,34 @@ pub(super) fn of_newcomer(world: &World, period: u32) -> SignedPacket {
     idle_by(world, period, 7)
 }
 
+/// A snapshot from before an erasure, put in the place of those from after it, brings nothing back; nor does any of them
+/// hold what was erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_snapshot_brings_nothing_back() {
+    let world = moving().await;
+    let (data, master) = (world.data(), world.dir.path().join("master"));
+    story(&world).await.handle.shutdown().await;
+    let before = world.dir.path().join("before");
+    copy_all(&data.join("snapshots"), &before);
+    let node = world.start().await;
+    let (root, owner) = (node.status().await["state_root"].clone(), owner_key(2));
+    assert_eq!(erase(&node, 2, &json!({})).await.0, 200);
+    let erased = node.handle.service().writer.snapshot().log_state.erased.clone();
+    assert_eq!(erased, [(5, 2, 0)].into());
+    node.handle.shutdown().await;
+    fs::remove_dir_all(data.join("snapshots")).unwrap();
+    copy_all(&before, &data.join("snapshots"));
+    let node = world.start().await;
+    assert!(node.handle.service().metrics.snapshot_records.get() > 0);
+    assert_eq!(node.handle.service().writer.snapshot().log_state.erased, erased);
+    assert_eq!(receipt(&node, &world, &owner, 2, 1).await.1["code"], "request.signature");
+    assert_eq!(node.status().await["state_root"], root);
+    verified(&node, &world, &owner_key(0), 0, 0).await;
+    node.handle.shutdown().await;
+    assert_eq!(opened(&data, &master)[&0], 0, "no part of who left opens");
+    crate::snapshots::every_one_leads_where_the_log_leads(&world, &data, 10);
+}
+
 pub(super) async fn erase(node: &Node, slot: u16, body: &Value) -> (u16, Value) {
     node.admin(&format!("/admin/v1/members/5/{slot}/erase"), Some(body), crate::common::TOKEN).await
 }
@@ -274,7 +302,9 @@ async fn an_erasure_that_was_killed_is_finished() {
             }
             let at = world.dir.path().join(format!("killed-{n}-{m}"));
             copy_all(&data, &at);
-            fs::remove_dir_all(at.join("index")).unwrap();
+            for seen in ["index", "snapshots"] {
+                fs::remove_dir_all(at.join(seen)).unwrap();
+            }
             fs::write(log::path_in(&at), &whole[..usize::try_from(cut).unwrap()]).unwrap();
             fs::write(at.join("keys/5.keys"), keys).unwrap();
             if !listed {
