@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::deployment::Terms;
 use crate::lie::Lie;
 use crate::types::{
-    Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
+    Address, Announcement, AuditHead, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
     ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
     TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
@@ -253,6 +253,17 @@ pub trait MemberL1: AuditorL1 {
     fn fee_owed(&self, account: Address) -> L1Future<'_, u128>;
     /// Pays them, to the account.
     fn withdraw_fee(&self, account: Address) -> L1Future<'_, TxReceipt>;
+}
+
+/// Heads of the operator's audit log (`docs/spec/audit-log.md`). A contract of its own: no part of the rollup needs it.
+pub trait AuditHeadsL1: Send + Sync {
+    /// Publishes the head after this many entries (operator). [`L1Error::Reverted`] with `NotAhead` if there is one for as
+    /// many, or more.
+    fn publish(&self, count: u64, head: Word) -> L1Future<'_, TxReceipt>;
+    /// Entries of the last head; 0 before the first.
+    fn published(&self) -> L1Future<'_, u64>;
+    /// Every head published from `from_block` on, in order.
+    fn heads(&self, from_block: u64) -> L1Future<'_, Vec<AuditHead>>;
 }
 
 /// The L1 of who runs a rollup: communities, tariffs, funds.

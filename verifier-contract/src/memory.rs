@@ -3,6 +3,7 @@
 //!
 //! The fake does not check the paths of exits either, and everybody has enough tokens and ether.
 
+mod audit_heads;
 mod books;
 mod council;
 mod ending;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::client::{L1Error, L1Future};
 use crate::types::{Address, Appointed, Contradiction, DepositEntry, Safe, TxReceipt, Word};
+pub use audit_heads::MemoryAuditHeads;
 use rules::{State, require, reverted};
 pub use told::{Answer, Told};
 
