@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use documented::DocumentedFields;
 use gridveil_protocol::{community::Community, units::Interval};
 use jiff::{
-    Span, SpanRelativeTo, Timestamp, Unit,
-    fmt::serde::unsigned_duration::friendly::compact::required as friendly,
+    Span, SpanRelativeTo, Timestamp, Unit, fmt::serde::unsigned_duration::friendly::compact::required as friendly,
     tz::TimeZone,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -185,7 +184,8 @@ fn due(service: &Service) -> Result<Vec<Due>, StoreError> {
         for (index, state) in &snapshot.log_state.communities {
             let Some(community) = snapshot.communities.get(index) else { continue };
             for (slot, _) in state.switches.current() {
-                let kept = |account: &EndedAccount| !service.reader.data_keys().is_erased((*index, slot, account.first));
+                let kept =
+                    |account: &EndedAccount| !service.reader.data_keys().is_erased((*index, slot, account.first));
                 let ended = state.switches.ended(slot).into_iter().filter(kept);
                 all.extend(ended.map(|account| (*index, slot, account, Arc::clone(community))));
             }
@@ -208,11 +208,15 @@ mod tests {
 
     #[test]
     fn rules_are_written_in_words_and_bounded() {
-        for text in ["until erased", "30 days", "90 days", "18 months", "10 years", "1 year 6 months", "52 weeks", "100 years"] {
+        for text in
+            ["until erased", "30 days", "90 days", "18 months", "10 years", "1 year 6 months", "52 weeks", "100 years"]
+        {
             let keep: Keep = text.parse().unwrap();
             assert_eq!(keep.to_string().parse::<Keep>().unwrap(), keep, "{text}");
         }
-        for text in ["", "never", "29 days", "0 days", "-90 days", "1 hour", "101 years", "90", "90 days and more", "forever"] {
+        for text in
+            ["", "never", "29 days", "0 days", "-90 days", "1 hour", "101 years", "90", "90 days and more", "forever"]
+        {
             assert_eq!(text.parse::<Keep>(), Err(TAKES), "{text}");
         }
     }
