@@ -147,9 +147,9 @@ pub async fn page(service: &Arc<Service>, place: (u32, u16), request: ExportRequ
     };
     // Computing receipts leaves processors to members.
     let _receipts = match at.stage {
-        ExportStage::Periods => Some(
-            service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?,
-        ),
+        ExportStage::Periods => {
+            Some(service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?)
+        }
         ExportStage::Records | ExportStage::Operations => None,
     };
     let read = tokio::task::spawn_blocking(move || reading.read(at));
@@ -246,7 +246,9 @@ impl Reading {
         let (batch, first_interval) = (applied.batch, applied.first_interval);
         let ends = self.chosen.ended_with == Some(batch);
         let [before, after] = self.reader.account_around(batch, slot)?;
-        let used = |account: &Option<_>| account.as_ref().is_some_and(|a: &gridveil_protocol::account::Account| a.meter.is_some());
+        let used = |account: &Option<_>| {
+            account.as_ref().is_some_and(|a: &gridveil_protocol::account::Account| a.meter.is_some())
+        };
         let gone = before.is_none() || (after.is_none() && !ends);
         if !gone && !used(&before) && (ends || !used(&after)) {
             return Ok(());

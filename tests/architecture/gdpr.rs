@@ -6,7 +6,8 @@ use super::*;
 fn pages() -> Vec<PathBuf> {
     let page = |p: &PathBuf| {
         is(p, &["md"])
-            && (p.starts_with("docs/gdpr") || ["docs/gdpr.md", "docs/how-to/export.md"].iter().any(|one| *p == Path::new(one)))
+            && (p.starts_with("docs/gdpr")
+                || ["docs/gdpr.md", "docs/how-to/export.md"].iter().any(|one| *p == Path::new(one)))
     };
     files().into_iter().filter(page).collect()
 }

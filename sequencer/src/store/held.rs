@@ -102,7 +102,12 @@ impl StoreReader {
             Event::Late(accepted) => {
                 let plain = open(label(kind::LATE, accepted.first_interval))?;
                 let outcome = Some(self.outcome(&accepted.packet_id)?);
-                Some(ExportPart::Packet { of: PacketOf::Late, counts: true, outcome, packet: Box::new(packet(&plain)?) })
+                Some(ExportPart::Packet {
+                    of: PacketOf::Late,
+                    counts: true,
+                    outcome,
+                    packet: Box::new(packet(&plain)?),
+                })
             }
             Event::Selected(selected) => {
                 let first_interval = selected.first_interval;

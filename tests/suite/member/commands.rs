@@ -160,7 +160,8 @@ fn every_command_of_the_pages_of_data_protection_is_there() {
     assert!(all.len() >= 12, "{all:?}");
     for command in &all {
         let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-        let words: Vec<&str> = command.split_whitespace().take_while(|word| is_word(word) && !word.starts_with('-')).collect();
+        let words: Vec<&str> =
+            command.split_whitespace().take_while(|word| is_word(word) && !word.starts_with('-')).collect();
         // What follows a command may be an argument.
         let shown = (1..=words.len()).rev().find_map(|n| {
             let output = gridveil(&[&words[..n], &["--help"]].concat());

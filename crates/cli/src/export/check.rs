@@ -151,7 +151,8 @@ fn listed(folder: &Path) -> anyhow::Result<(Manifest, Option<[u8; 20]>)> {
     }
     let signature = folder.join(SIGNATURE);
     let signer = if signature.exists() {
-        let bytes = durable::read_bounded(&signature, MOST_MANIFEST).with_context(|| signature.display().to_string())?;
+        let bytes =
+            durable::read_bounded(&signature, MOST_MANIFEST).with_context(|| signature.display().to_string())?;
         Some(signer(&bytes, &text).with_context(|| signature.display().to_string())?)
     } else {
         None
@@ -255,7 +256,8 @@ impl Content {
                     one(&operation)?;
                     let signs = |domain: &Fr| {
                         let message = [operation.operation.message(*domain)];
-                        schnorr::verify(DomainTag::Operation, &operation.owner.key, &message, &operation.signature).is_ok()
+                        schnorr::verify(DomainTag::Operation, &operation.owner.key, &message, &operation.signature)
+                            .is_ok()
                     };
                     ensure!(domains.iter().any(signs), "not signed by its owner");
                     checked.operations += 1;

@@ -22,11 +22,7 @@ use gridveil_protocol::{
     units::{Interval, Nano, Wh},
 };
 use gridveil_readings::zone::Zone;
-use gridveil_verifier_contract::{
-    deployment::Hex,
-    ethers_client::Key,
-    signing::sign_text,
-};
+use gridveil_verifier_contract::{deployment::Hex, ethers_client::Key, signing::sign_text};
 
 use super::{
     ABOUT, ACCOUNT_CSV, FORMAT, GONE, KIND, Listed, MANIFEST, Manifest, OPERATIONS, PACKETS, PAGE, PERIODS,
@@ -139,7 +135,10 @@ impl Folder {
                 TRADES_CSV,
                 &["from", "to", "import_wh", "export_wh", "bought_wh", "sold_wh", "local_price_per_kwh", "substituted"],
             ),
-            (ACCOUNT_CSV, &["from", "to", "balance", "debt", "import_wh", "export_wh", "bought_wh", "sold_wh", "nonce"]),
+            (
+                ACCOUNT_CSV,
+                &["from", "to", "balance", "debt", "import_wh", "export_wh", "bought_wh", "sold_wh", "nonce"],
+            ),
         ];
         let mut folder = Self {
             path: path.to_path_buf(),
@@ -179,9 +178,7 @@ impl Folder {
     fn is_given(&self, part: &ExportPart) -> bool {
         let Some(since) = self.since_s else { return true };
         match part {
-            ExportPart::Operation { operation, .. } => {
-                self.owners.contains(&to_bytes(&operation.owner.commitment()))
-            }
+            ExportPart::Operation { operation, .. } => self.owners.contains(&to_bytes(&operation.owner.commitment())),
             ExportPart::State { batch: None, .. } => false,
             other => period_of(other).is_none_or(|period| self.start_s(period) >= since),
         }
@@ -222,10 +219,22 @@ impl Folder {
             ExportPart::Period(period) => self.told.not_final += u64::from(!period.is_final),
             ExportPart::Tariff { .. } => {}
             ExportPart::Receipt { receipt, .. } => {
-                self.trades(receipt.first_interval, receipt.substituted, &receipt.readings, &receipt.lines, [&receipt.before, &receipt.settled])?;
+                self.trades(
+                    receipt.first_interval,
+                    receipt.substituted,
+                    &receipt.readings,
+                    &receipt.lines,
+                    [&receipt.before, &receipt.settled],
+                )?;
             }
             ExportPart::LastStatement(last) => {
-                self.trades(last.first_interval, last.substituted, &last.readings, &last.lines, [&last.before, &last.settled])?;
+                self.trades(
+                    last.first_interval,
+                    last.substituted,
+                    &last.readings,
+                    &last.lines,
+                    [&last.before, &last.settled],
+                )?;
             }
             ExportPart::Gone { what, .. } => *self.told.gone.entry(*what).or_default() += 1,
         }

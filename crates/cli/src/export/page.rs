@@ -18,15 +18,24 @@ use crate::common::{
 
 /// What is in a file, in words.
 const FILES: [(&str, &str); 12] = [
-    (READINGS_CSV, "What your meter sent, or a substitute said in its place: energy taken from the network and fed in, for each interval, in Wh. Every packet is listed; the column \"counts\" says no where a period began anew"),
-    (TRADES_CSV, "What was settled: energy, what of it was traded with neighbours, and the local price for a kWh, for each interval"),
+    (
+        READINGS_CSV,
+        "What your meter sent, or a substitute said in its place: energy taken from the network and fed in, for each interval, in Wh. Every packet is listed; the column \"counts\" says no where a period began anew",
+    ),
+    (
+        TRADES_CSV,
+        "What was settled: energy, what of it was traded with neighbours, and the local price for a kWh, for each interval",
+    ),
     (ACCOUNT_CSV, "Balance, debt and energy registers after each period, and the count of your operations"),
     (STATES, "The account after each period, with the random numbers (salts) that open its commitment on the chain"),
     (PACKETS, "The packets as they were sent, with their signatures"),
     (OPERATIONS, "What you asked for and signed: payments in and out, transfers, new keys, with what became of each"),
     (PERIODS, "Which periods were settled, and where the proof of each is on the chain"),
     (TARIFFS, "Prices that applied. They are public"),
-    (RECEIPTS, "For each period the statement with account before and after, and the path to the root on the chain, by which every figure can be checked"),
+    (
+        RECEIPTS,
+        "For each period the statement with account before and after, and the path to the root on the chain, by which every figure can be checked",
+    ),
     (GONE, "What is still there as bytes and that nobody can read any more, because its key was erased"),
     (ABOUT, "Which account this is, and when the export was made"),
     ("notice.toml", "What the operator says of purposes, legal bases, recipients and storage"),
@@ -116,7 +125,9 @@ fn controller(out: &mut String, notice: &Notice) {
         vec!["controller".to_owned(), notice.controller.clone()],
         vec!["contact".to_owned(), notice.contact.clone()],
     ];
-    rows.extend(notice.data_protection_officer.iter().map(|who| vec!["data protection officer".to_owned(), who.clone()]));
+    rows.extend(
+        notice.data_protection_officer.iter().map(|who| vec!["data protection officer".to_owned(), who.clone()]),
+    );
     rows.push(vec!["complaints go to".to_owned(), notice.authority.clone()]);
     rows.push(vec!["where data comes from".to_owned(), notice.source.clone()]);
     table(out, "Who is responsible", &[], rows);
@@ -152,8 +163,8 @@ fn current(out: &mut String, told: &Told, about: &ExportedAccount, local: &impl 
 }
 
 fn caps(account: &gridveil_protocol::account::Account) -> String {
-    let [import, export] = [account.terms.cap_import, account.terms.cap_export]
-        .map(|cap| u32::from(cap) * u32::from(account.terms.scale));
+    let [import, export] =
+        [account.terms.cap_import, account.terms.cap_export].map(|cap| u32::from(cap) * u32::from(account.terms.scale));
     format!("{import} from the network, {export} fed in")
 }
 
@@ -172,7 +183,8 @@ fn periods(out: &mut String, about: &ExportedAccount, zone: &Zone, told: &Told) 
             if period.substituted { "a substitute" } else { "your meter" }.to_owned(),
         ]
     };
-    let head = ["From", "Used, kWh", "Fed in, kWh", "From neighbours", "To neighbours", "Account before", "After", "By"];
+    let head =
+        ["From", "Used, kWh", "Fed in, kWh", "From neighbours", "To neighbours", "Account before", "After", "By"];
     table(out, "Periods, newest first", &head, told.periods.iter().map(row));
     if told.not_final > 0 {
         paragraph(out, &format!("{} more are settled and not final on the chain yet.", told.not_final));
@@ -182,7 +194,9 @@ fn periods(out: &mut String, about: &ExportedAccount, zone: &Zone, told: &Told) 
 fn rights(out: &mut String, notice: &Notice, about: &ExportedAccount, local: &impl Fn(u64) -> String) {
     let kept = |one: &super::notice::Retention| vec![one.data.clone(), one.kept.clone()];
     let mut rows: Vec<Vec<String>> = notice.retention.iter().map(kept).collect();
-    rows.extend(about.erased_from_s.map(|from| vec!["this account".to_owned(), format!("erased from {} on", local(from))]));
+    rows.extend(
+        about.erased_from_s.map(|from| vec!["this account".to_owned(), format!("erased from {} on", local(from))]),
+    );
     table(out, "How long it is kept", &["Data", "Until"], rows);
     table(
         out,

@@ -21,8 +21,7 @@ use super::{check, folder::Folder, notice, *};
 const SLOT: u16 = 1;
 
 fn transition() -> Transition {
-    let recipe =
-        Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 3 };
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 3 };
     apply(fixture::settlement(&recipe).unwrap()).unwrap()
 }
 
@@ -135,7 +134,14 @@ fn an_export_is_readable_signed_and_its_readers_alone() {
     for word in ["src=", "href=", "url(", "<script", "<b>of us</b>", "@import"] {
         assert!(!page.contains(word), "{word}");
     }
-    for word in ["Your data", "&lt;b&gt;of us&lt;/b&gt;", "Legal basis", "What was erased", "also-Cargo.toml", "Article 6(1)(b)"] {
+    for word in [
+        "Your data",
+        "&lt;b&gt;of us&lt;/b&gt;",
+        "Legal basis",
+        "What was erased",
+        "also-Cargo.toml",
+        "Article 6(1)(b)",
+    ] {
         assert!(page.contains(word), "{word}: {page}");
     }
     // Nobody writes over one.
@@ -166,7 +172,9 @@ fn every_byte_that_changes_is_found() {
         }
         for shorter in [bytes.len() / 2, bytes.len().saturating_sub(1)] {
             fs::write(&file, &bytes[..shorter]).unwrap();
-            assert!(checked(&path, &[]).is_err() || bytes.is_empty() || (name == SIGNATURE && shorter + 1 == bytes.len()));
+            assert!(
+                checked(&path, &[]).is_err() || bytes.is_empty() || (name == SIGNATURE && shorter + 1 == bytes.len())
+            );
         }
         fs::remove_file(&file).unwrap();
         let signer = hex0(key.account());
@@ -185,11 +193,14 @@ fn figures_that_were_changed_before_signing_are_found() {
     let transition = transition();
     type Edit = fn(&mut Vec<ExportPart>);
     let edits: BTreeMap<&str, Edit> = [
-        ("not signed by the meter", (|parts: &mut Vec<ExportPart>| {
-            if let ExportPart::Packet { packet, .. } = &mut parts[1] {
-                packet.packet.readings[0].import ^= 1;
-            }
-        }) as Edit),
+        (
+            "not signed by the meter",
+            (|parts: &mut Vec<ExportPart>| {
+                if let ExportPart::Packet { packet, .. } = &mut parts[1] {
+                    packet.packet.readings[0].import ^= 1;
+                }
+            }) as Edit,
+        ),
         ("of another account", |parts: &mut Vec<ExportPart>| {
             if let ExportPart::Packet { packet, .. } = &mut parts[1] {
                 packet.packet.slot ^= 1;
@@ -237,7 +248,11 @@ fn what_was_before_a_person_came_is_not_given() {
         let path = path.with_extension(since.to_string());
         let mut folder = Folder::create(&path, about(&transition), Zone::utc(), Some(since)).unwrap();
         all.iter().for_each(|part| folder.add(part).unwrap());
-        assert_eq!(folder.finish(&filled(), None).unwrap().parts, given, "the state before the first period is another's");
+        assert_eq!(
+            folder.finish(&filled(), None).unwrap().parts,
+            given,
+            "the state before the first period is another's"
+        );
         checked(&path, &[]).unwrap();
     }
 }

@@ -62,7 +62,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         "--signer: it signs transactions alone; take --unsigned, or --operator-key"
     );
     let key = if args.unsigned { None } else { Some(args.operator.open()?) };
-    let since = args.since.map(|day| args.local.zone.midnight(day).context("--since: outside the calendar")).transpose()?;
+    let since =
+        args.since.map(|day| args.local.zone.midnight(day).context("--since: outside the calendar")).transpose()?;
     let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
     let mut request = ExportRequest { account: args.account, at: None };
     let mut page = admin.export(args.community, args.slot, &request)?;
@@ -81,16 +82,17 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let done = folder.finish(&notice, key.as_ref())?;
     let state = if about.lives { "open" } else { "ended" };
     let state = if about.erased { format!("{state}, erased") } else { state.to_owned() };
-    let mut details = Details::new("Exported. It is not encrypted: hand it over in person, or through a channel that is")
-        .row("community", about.community.to_string(), about.community)
-        .row("slot", about.slot.to_string(), about.slot)
-        .row("account", about.account.to_string(), about.account)
-        .row("state", state.clone(), state)
-        .row("folder", args.out.display().to_string(), args.out.display().to_string())
-        .row("files", done.files.to_string(), done.files)
-        .row("entries", done.parts.to_string(), done.parts)
-        .row("erased entries", done.gone.to_string(), done.gone)
-        .row("signed by", done.signer.map_or_else(|| "nobody".to_owned(), hex0), done.signer.map(hex0));
+    let mut details =
+        Details::new("Exported. It is not encrypted: hand it over in person, or through a channel that is")
+            .row("community", about.community.to_string(), about.community)
+            .row("slot", about.slot.to_string(), about.slot)
+            .row("account", about.account.to_string(), about.account)
+            .row("state", state.clone(), state)
+            .row("folder", args.out.display().to_string(), args.out.display().to_string())
+            .row("files", done.files.to_string(), done.files)
+            .row("entries", done.parts.to_string(), done.parts)
+            .row("erased entries", done.gone.to_string(), done.gone)
+            .row("signed by", done.signer.map_or_else(|| "nobody".to_owned(), hex0), done.signer.map(hex0));
     for from in &done.owners {
         details = details.row("another owner from", from.as_str(), from.as_str());
     }

@@ -138,8 +138,10 @@ async fn an_export_has_everything_of_an_account() {
     let states = parts.iter().filter(|part| matches!(part, ExportPart::State { counts: true, .. })).count();
     assert_eq!(states, 3, "before, and after two periods");
     // Receipts hold against the roots that L1 has, and the tariff is there once.
-    let tariffs: Vec<_> =
-        parts.iter().filter_map(|p| if let ExportPart::Tariff { tariff, .. } = p { Some(tariff) } else { None }).collect();
+    let tariffs: Vec<_> = parts
+        .iter()
+        .filter_map(|p| if let ExportPart::Tariff { tariff, .. } = p { Some(tariff) } else { None })
+        .collect();
     assert!(tariffs.len() == 1 && *tariffs[0] == world.tariff);
     let mut receipts = 0;
     for part in &parts {
@@ -182,7 +184,8 @@ async fn an_export_has_nothing_of_others() {
     let (old, new) = (json_of(&old), json_of(&new));
     let of_newcomer = ["04".repeat(20), hex::encode(to_bytes(&owner_of(&newcomer()).commitment()))];
     let meter = serde_json::to_value(fixture::meter_public(7)).unwrap();
-    let mut theirs: BTreeSet<String> = of_newcomer.iter().map(|text| text.trim_start_matches("0x").to_owned()).collect();
+    let mut theirs: BTreeSet<String> =
+        of_newcomer.iter().map(|text| text.trim_start_matches("0x").to_owned()).collect();
     texts(&meter, &mut theirs);
     for secret in &theirs {
         assert!(new.contains(secret.as_str()), "{secret}");
@@ -292,7 +295,9 @@ async fn an_account_that_has_another_owner_is_one_account() {
     let (_, parts) = export(&node, 2, None).await;
     let kinds: Vec<Kind> = parts
         .iter()
-        .filter_map(|p| if let ExportPart::Operation { operation, .. } = p { Some(operation.operation.kind) } else { None })
+        .filter_map(
+            |p| if let ExportPart::Operation { operation, .. } = p { Some(operation.operation.kind) } else { None },
+        )
         .collect();
     assert_eq!(kinds, [Kind::Rotate, Kind::Withdraw]);
     period(&node, &world, 1, idle(&world, 1)).await;
