@@ -104,6 +104,10 @@ pub struct Retention {
     /// 30 days or more. Then it is erased by itself, as by `gridveil operator member erase`, once its last batch is final on
     /// L1. Nothing is erased while L1's deadline for forced withdrawals is longer, or L1 does not answer.
     pub ended_accounts: Keep,
+    /// How long files of the spool directory stay that nobody has touched: `168h`, a week, and never less than a day. In them
+    /// are readings. A job that is still needed is put in again.
+    #[serde(serialize_with = "friendly::serialize", deserialize_with = "a_day")]
+    pub spool_files: Duration,
     /// How often it is looked whether something is not to be kept any more: 1 hour.
     #[serde(with = "friendly")]
     pub look_every: Duration,
@@ -111,8 +115,18 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { ended_accounts: Keep::UntilErased, look_every: Duration::from_secs(3600) }
+        Self {
+            ended_accounts: Keep::UntilErased,
+            spool_files: Duration::from_secs(7 * 86_400),
+            look_every: Duration::from_secs(3600),
+        }
     }
+}
+
+/// A proof may take hours, and a prover may be away for a night.
+fn a_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let time = friendly::deserialize(deserializer)?;
+    if time >= Duration::from_secs(86_400) { Ok(time) } else { Err(D::Error::custom("it takes 24h or more")) }
 }
 
 /// The second at which the period of a batch ended.
@@ -132,7 +146,7 @@ pub fn erased_from(service: &Service, community: &Community, batch: u64) -> Resu
 
 /// Erases what is not to be kept any more, for as long as the sequencer runs.
 pub async fn keep(service: Arc<Service>) {
-    let Retention { ended_accounts, look_every } = service.config.retention;
+    let Retention { ended_accounts, look_every, .. } = service.config.retention;
     if ended_accounts == Keep::UntilErased {
         return;
     }

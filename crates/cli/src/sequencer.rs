@@ -426,7 +426,10 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
         }
     });
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
-        (Some(spooled), _) => Arc::new(spooled),
+        (Some(spooled), _) => {
+            runtime.spawn(spooled.keep_for(config.retention));
+            Arc::new(spooled)
+        }
         (None, Some(queue)) => {
             let srs = args.ceremony.source()?;
             Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache.directory())?)))
