@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{certificate, growth, operations, provers, run, scale, soak};
+use crate::{certificate, growth, log, operations, provers, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -29,6 +29,8 @@ pub enum Bench {
     Soak(soak::Args),
     /// The same batches by one prover process and by several: benches/results/provers.json.
     Provers(provers::Args),
+    /// How long a sequencer's log takes to open, and how much memory: benches/results/log.json.
+    Log(log::Args),
 }
 
 /// Options of `bench report`.
@@ -63,5 +65,6 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Scale(args) => scale::run(&args),
         Bench::Soak(args) => soak::run(&args),
         Bench::Provers(args) => provers::run(&args),
+        Bench::Log(args) => log::run(&args),
     }
 }

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod contract;
 pub mod figure;
 pub mod growth;
+pub mod log;
 pub mod memory;
 pub mod native;
 pub mod operations;

@@ -3,9 +3,10 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
+//!   `log_keeping` snapshots and checks of the log; `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
 //!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
-//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
+//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`;
+//!   `erasing` and `exporting` of one account; `retention` of all.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -22,11 +23,13 @@ mod early;
 pub mod emergency;
 pub mod ends;
 pub mod erasing;
+pub mod exporting;
 pub mod given_back;
 pub mod joining;
 pub mod l1;
 pub mod l1_watch;
 mod listen;
+pub mod log_keeping;
 pub(crate) mod metrics;
 pub mod notes;
 pub mod obstacles;
@@ -34,6 +37,7 @@ pub mod openings;
 pub mod operations;
 pub mod problem;
 pub mod receipts;
+pub mod retention;
 pub mod service;
 pub mod store;
 pub mod tariffs;
@@ -54,6 +58,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
+pub use retention::{Keep, Retention};
 pub use store::{
     GenesisState, StoreError,
     data_keys::{create_master_key, ensure_master_key},
@@ -173,10 +178,12 @@ impl Opened {
         let answered = self.check_l1(&*l1).await?;
         let Self { config, store: opened, genesis } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
+        let basis = opened.basis;
         let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
         let reader = opened.store.reader();
         let snapshot = Snapshot {
             height: opened.store.height(),
+            tip: opened.store.tip(),
             log_state: opened.log_state,
             communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
             tree: opened.tree,
@@ -208,9 +215,14 @@ impl Opened {
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+            exports: tokio::sync::Semaphore::new(1),
             config,
         });
+        let last = basis.map_or(0, |basis| basis.tip.height);
+        service.metrics.snapshot_records.set(metrics::gauge(last));
         let mut handle = start(Arc::clone(&service), listeners, early, &rate, thread)?;
+        handle.tasks.push(tokio::spawn(log_keeping::snapshots(Arc::clone(&service), last)));
+        handle.tasks.push(tokio::spawn(log_keeping::checks(Arc::clone(&service), basis)));
         if !unfinished.is_empty() {
             handle.tasks.push(tokio::spawn(erasing::finish(service, unfinished)));
         }
@@ -265,6 +277,7 @@ fn start(
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
         tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
         tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
+        tokio::spawn(retention::keep(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -316,6 +329,7 @@ impl Handle {
         while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        log_keeping::snapshot(&self.service).await;
         self.kill().await;
         tracing::info!("sequencer stopped");
     }

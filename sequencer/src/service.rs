@@ -103,6 +103,8 @@ pub struct Service {
     pub own_in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
+    /// Exports in work.
+    pub exports: tokio::sync::Semaphore,
 }
 
 impl Service {

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     metrics::{Metrics, seconds},
     problem::{self, Problem},
-    store::{Draft, Store, StoreError, log_state::LogState, record::Event},
+    store::{Draft, Store, StoreError, log::Tip, log_state::LogState, record::Event},
 };
 
 /// Everything that follows from the log. What readers see is durable. The writer's own copy is ahead by what it is
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub tree: SparseTree,
     /// Number of durable records.
     pub height: u64,
+    /// Where the log ends with them.
+    pub tip: Tip,
     /// Set when the log could not be written: nothing is accepted until a restart.
     pub failed: bool,
 }
@@ -222,7 +224,7 @@ fn write_group(
             shared.log_state.add(&event, offset)?;
             after.iter().for_each(|(community, node)| shared.replace(community, *node));
         }
-        shared.height = store.height();
+        (shared.height, shared.tip) = (store.height(), store.tip());
         Ok(())
     });
     if let Err(error) = shown {

@@ -283,6 +283,7 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ("`POST /admin/v1/communities/{c}/close` `{\"first_interval\":420000}`", Some(same::<ClosedPeriod>)),
         ("`GET /admin/v1/communities/{c}/missing`", Some(same::<MissingPackets>)),
         ("`POST /admin/v1/members/{c}/{slot}/erase` `{\"account\":0}`", Some(same::<ErasedAccount>)),
+        ("`POST /admin/v1/members/{c}/{slot}/export` `{\"account\":0}`", Some(same::<crate::export::ExportPage>)),
         (
             "`POST /admin/v1/communities/{c}/tariffs` `{\"first_interval\":420000,\"tariff\":{\"intervals\":[...]}}`",
             Some(same::<PublishedTariff>),

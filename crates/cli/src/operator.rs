@@ -5,6 +5,7 @@ pub mod acts;
 pub mod communities;
 pub mod council;
 pub mod deploy;
+mod export;
 mod key;
 mod log;
 mod member;

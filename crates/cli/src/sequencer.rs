@@ -403,6 +403,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token).at(&settings.pace);
     config.limits = settings.limits;
+    config.retention = settings.retention;
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.health_bind = args.health_bind;
     config.proxies = Proxies { trusted: args.trusted_proxies.clone(), header: args.proxy_header };

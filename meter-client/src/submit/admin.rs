@@ -6,6 +6,7 @@ use gridveil_api::{
         PublishedTariff, ServedCommunity, Status, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
+    export::{ExportPage, ExportRequest},
     public::Taken,
 };
 use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
@@ -66,6 +67,18 @@ impl Admin {
     /// [`ApiError`]; refused with [`gridveil_api::code::ACCOUNT_LIVES`] while it lives.
     pub fn erase(&self, community: u32, slot: u16, request: &EraseRequest) -> Result<ErasedAccount, ApiError> {
         self.post(&format!("/admin/v1/members/{community}/{slot}/erase"), request, "an erased account")
+    }
+
+    /// A page of what is held of an account.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::OtherAccount`] if it is of another one.
+    pub fn export(&self, community: u32, slot: u16, request: &ExportRequest) -> Result<ExportPage, ApiError> {
+        let page: ExportPage =
+            self.post(&format!("/admin/v1/members/{community}/{slot}/export"), request, "a page of an export")?;
+        let about = &page.about;
+        let asked = request.account.is_none_or(|account| account == about.account);
+        if asked && (about.community, about.slot) == (community, slot) { Ok(page) } else { Err(ApiError::OtherAccount) }
     }
 
     /// What the meter data manager has to substitute.

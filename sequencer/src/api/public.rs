@@ -68,7 +68,7 @@ pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
 async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     let genesis = &service.genesis;
     let snapshot = service.writer.snapshot();
-    let begins_s = |(index, log_state): (&u32, &CommunityState)| {
+    let begins_s = |(index, log_state): (&u32, &Arc<CommunityState>)| {
         let length = snapshot.communities.get(index).map(|community| community.header.interval_length);
         length.map(|length| begins_s(log_state.next_interval, length))
     };

@@ -2,7 +2,7 @@
 //! by their state roots and not by their proofs. So many jobs are handed over as provers serve, and some more.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -84,15 +84,16 @@ impl Troubles {
 /// Proves every applied batch, at most [`crate::config::Config::proving`] at once.
 pub async fn prove_all(service: Arc<Service>) {
     let mut changes = service.writer.changes();
-    let (mut running, mut taken) = (JoinSet::new(), BTreeSet::new());
+    // Batches are handed over in order: all before this one were.
+    let (mut running, mut next) = (JoinSet::new(), 0);
     let mut places = Places { now: places(Some(0), service.config.proving), counted: None };
     let troubles = Arc::new(Troubles::default());
     loop {
         changes.borrow_and_update();
         let pending: Vec<u64> = {
             let snapshot = service.writer.snapshot();
-            let applied = snapshot.log_state.batches.iter().filter(|(_, batch)| batch.prove_ms.is_none());
-            applied.map(|(number, _)| *number).filter(|number| !taken.contains(number)).collect()
+            let applied = snapshot.log_state.batches.range(next..).filter(|(_, batch)| batch.prove_ms.is_none());
+            applied.map(|(number, _)| *number).collect()
         };
         let most = places.for_jobs(&service, running.len() + pending.len()).await;
         let free = if service.health.stopped().is_none() { most.saturating_sub(running.len()) } else { 0 };
@@ -103,7 +104,7 @@ pub async fn prove_all(service: Arc<Service>) {
             if let Some(entry) = entry {
                 running.spawn(prove(Arc::clone(&service), Arc::clone(&troubles), batch, entry));
             }
-            taken.insert(batch);
+            next = batch + 1;
         }
         service.metrics.asked.set(gauge(running.len()));
         tokio::select! {

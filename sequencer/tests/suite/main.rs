@@ -15,5 +15,7 @@ mod proving;
 mod recovery;
 mod restore;
 mod seen;
+mod snapshots;
 mod thief;
+mod torn;
 mod upgrade;

@@ -3,12 +3,14 @@ mod always_late;
 mod beginning;
 mod ending;
 mod erasing;
+mod exporting;
 mod given_back;
 mod header;
 mod late;
 mod money;
 mod queues;
 mod refusals;
+mod retaining;
 mod reorganisation;
 
 use std::sync::{Arc, atomic::Ordering};

@@ -7,6 +7,8 @@
 //! body_bytes = 65536
 //! [pace]                 # gridveil_sequencer::Pace
 //! watch_every = "12s"
+//! [retention]            # gridveil_sequencer::Retention
+//! ended_accounts = "18 months"
 //! ```
 //!
 //! A variable `GRIDVEIL__SECTION__NAME` goes before the file, and an option before both. A relative path in the file is seen
@@ -25,7 +27,7 @@ use figment::{
     value::Value,
 };
 use gridveil_meter_client::cli::defaults::{Defaults, FileError, kept, named, own_text};
-use gridveil_sequencer::{Limits, Pace};
+use gridveil_sequencer::{Limits, Pace, Retention};
 use gridveil_verifier_contract::address::secrets_in;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +110,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How often, and how long.
     pub pace: Pace,
+    /// How long what is held is kept.
+    pub retention: Retention,
 }
 
 /// Settings, and where each comes from.
@@ -139,8 +143,12 @@ impl Found {
 
     /// No bound of zero: it would shut out everybody, or look without a pause.
     fn in_range(&self) -> Result<(), ConfigError> {
-        let Settings { limits, pace, .. } = &self.settings;
-        let sections = [("limits", toml::Table::try_from(limits)), ("pace", toml::Table::try_from(pace))];
+        let Settings { limits, pace, retention, .. } = &self.settings;
+        let sections = [
+            ("limits", toml::Table::try_from(limits)),
+            ("pace", toml::Table::try_from(pace)),
+            ("retention", toml::Table::try_from(retention)),
+        ];
         for (section, table) in sections {
             let table = table.map_err(|error| ConfigError::Value(error.to_string()))?;
             for (name, value) in table {
