@@ -81,7 +81,7 @@ impl Form {
 #[must_use]
 pub fn only(span: SpanData) -> Option<SpanData> {
     SPANS.contains(&span.name.as_ref()).then(|| SpanData {
-        attributes: span.attributes.into_iter().filter(is_one).collect(),
+        attributes: span.attributes.into_iter().filter_map(allowed).collect(),
         events: SpanEvents::default(),
         status: match span.status {
             Status::Error { .. } => Status::Error { description: "".into() },
@@ -91,8 +91,24 @@ pub fn only(span: SpanData) -> Option<SpanData> {
     })
 }
 
-fn is_one(attribute: &KeyValue) -> bool {
-    ATTRIBUTES.iter().any(|(key, form)| attribute.key.as_str() == *key && form.takes(&attribute.value))
+/// The attribute as it may leave; `None` if it may not.
+fn allowed(attribute: KeyValue) -> Option<KeyValue> {
+    let (_, form) = ATTRIBUTES.iter().find(|(key, _)| attribute.key.as_str() == *key)?;
+    let attribute = if *form == Form::Number { numbered(attribute) } else { attribute };
+    form.takes(&attribute.value).then_some(attribute)
+}
+
+/// A number that the layer of traces wrote as a text, as it does with those without a sign.
+fn numbered(attribute: KeyValue) -> KeyValue {
+    match &attribute.value {
+        Value::String(text) if text.as_str().bytes().all(|b| b.is_ascii_digit()) => {
+            match text.as_str().parse::<i64>() {
+                Ok(number) => KeyValue::new(attribute.key, number),
+                Err(_) => attribute,
+            }
+        }
+        _ => attribute,
+    }
 }
 
 #[cfg(test)]
@@ -100,12 +116,15 @@ mod tests {
     use super::*;
 
     fn takes(key: &'static str, value: impl Into<Value>) -> bool {
-        is_one(&KeyValue::new(key, value))
+        allowed(KeyValue::new(key, value)).is_some()
     }
 
     #[test]
     fn what_is_not_listed_or_not_of_its_form_does_not_leave() {
-        assert!(takes("batch", 7) && takes("route", "/v1/communities/{community}/tariffs/{first_interval}"));
+        assert!(
+            takes("batch", 7) && takes("batch", "7") && !takes("batch", "70000000000000000000") && !takes("batch", "")
+        );
+        assert!(takes("route", "/v1/communities/{community}/tariffs/{first_interval}"));
         assert!(takes("route", "none") && takes("request_id", "0193a4e2-7f4a-7cc3-98c8-0e1f2a3b4c5d"));
         assert!(takes("shape", "home-32x24") && takes("listener", "public") && takes("route", "/admin/v1/status"));
         for (key, value) in [

@@ -1,5 +1,6 @@
 //! The service as who watches it sees it: metrics, ids of requests, traces. And what they do not see.
 
+mod cost;
 mod monitoring;
 mod prometheus;
 mod traces;
