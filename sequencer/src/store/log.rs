@@ -256,7 +256,11 @@ impl Log {
         // log is refused, and what is left of them stays.
         let torn = size - tip.end;
         if torn > 0 {
-            tracing::warn!(bytes = torn, height = tip.height, "the last record is incomplete: it was never acknowledged");
+            tracing::warn!(
+                bytes = torn,
+                height = tip.height,
+                "the last record is incomplete: it was never acknowledged"
+            );
         }
         Ok(Self { file, id, version, tip, torn, poisoned: false })
     }
