@@ -59,7 +59,7 @@ fn nothing_is_lost_however_often_it_is_killed() {
         }
     }
     tell(&format!("killed; {provers_killed} provers too; {} were turned away", clients.turned_away));
-    // Something was on its way at all of these kills.
+    // Something was on its way at these kills.
     let acknowledged = clients.acknowledged();
     assert!(
         acknowledged as u64 >= kills,
