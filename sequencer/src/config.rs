@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::{client::Proxies, store::GenesisState};
+use crate::{audit_log::publish::Heads, client::Proxies, staff::StaffConfig, store::GenesisState};
 
 /// The admin token: only its keyed hash is kept, and compared in constant time.
 #[derive(Clone)]
@@ -191,6 +191,9 @@ pub struct Pace {
     /// A period that has been over for so long and is not closed is reported: 6 hours.
     #[serde(with = "friendly")]
     pub late_after: Duration,
+    /// How often the head of the audit log is published on L1, where its contract is named: 1 day. A head costs 35,000 gas.
+    #[serde(with = "friendly")]
+    pub audit_head_every: Duration,
     /// First wait before L1 or a prover is tried again; doubled each time: half a second.
     #[serde(with = "friendly")]
     pub retry_first: Duration,
@@ -208,6 +211,7 @@ impl Default for Pace {
             l1_head_age: Duration::from_secs(300),
             obstacles_every: Duration::from_secs(60),
             late_after: Duration::from_secs(6 * 3600),
+            audit_head_every: Duration::from_secs(24 * 3600),
             retry_first: first,
             retry_longest: longest,
         }
@@ -281,6 +285,12 @@ pub struct Config {
     pub obstacles_every: Duration,
     /// A period that has been over for so long and is not closed is reported.
     pub late_after: Duration,
+    /// Staff by tokens of an issuer.
+    pub staff: StaffConfig,
+    /// Where heads of the audit log are published, if they are.
+    pub audit_heads: Option<Heads>,
+    /// How often.
+    pub audit_head_every: Duration,
     /// Bounds.
     pub limits: Limits,
     /// Waits between tries of L1 and provers.
@@ -312,6 +322,9 @@ impl Config {
             l1_head_age: Some(pace.l1_head_age),
             obstacles_every: pace.obstacles_every,
             late_after: pace.late_after,
+            staff: StaffConfig::default(),
+            audit_heads: None,
+            audit_head_every: pace.audit_head_every,
             limits: Limits::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
@@ -326,6 +339,7 @@ impl Config {
         self.l1_head_age = Some(pace.l1_head_age);
         self.obstacles_every = pace.obstacles_every;
         self.late_after = pace.late_after;
+        self.audit_head_every = pace.audit_head_every;
         self.backoff = Backoff { first: pace.retry_first, longest: pace.retry_longest };
         self
     }

@@ -14,6 +14,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod audit_log;
 pub mod batch;
 pub mod client;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod emergency;
 pub mod ends;
 pub mod erasing;
 pub mod given_back;
+pub mod grants;
 pub mod joining;
 pub mod l1;
 pub mod l1_watch;
@@ -33,6 +35,7 @@ pub mod operations;
 pub mod problem;
 pub mod receipts;
 pub mod service;
+pub mod staff;
 pub mod store;
 pub mod tariffs;
 pub mod upgrade;
@@ -52,6 +55,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
+use store::data_keys::read_master_key;
 pub use store::{
     GenesisState, StoreError,
     data_keys::{create_master_key, ensure_master_key},
@@ -77,6 +81,12 @@ pub enum Error {
     /// L1 has a batch that the log does not have.
     #[error("{}", l1::FOREIGN)]
     Foreign,
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] audit_log::AuditLogError),
+    /// The list of revoked grants.
+    #[error(transparent)]
+    Revocations(#[from] grants::RevocationsError),
     /// A listener or thread.
     #[error("{what}: {source}")]
     Io {
@@ -109,11 +119,16 @@ struct Opened {
     config: Config,
     store: store::Opened,
     genesis: Genesis,
+    staff: Option<staff::token::Staff>,
+    audit: audit_log::AuditLog,
+    revocations: grants::Revocations,
 }
 
 async fn open(config: Config) -> Result<Opened, Error> {
-    if !config.admin_bind.ip().is_loopback() {
-        return Err(Error::Config("the admin listener must bind to a loopback address"));
+    if !config.admin_bind.ip().is_loopback() && !config.staff.is_on() {
+        return Err(Error::Config(
+            "the admin listener must bind to a loopback address, unless staff have tokens ([staff])",
+        ));
     }
     let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
     let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
@@ -123,7 +138,15 @@ async fn open(config: Config) -> Result<Opened, Error> {
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
     }
-    Ok(Opened { config, store, genesis })
+    let (staff, now) = (staff::token::Staff::of(&config.staff)?, config.clock.now());
+    let (data, master) = (config.data_dir.clone(), config.master_key_file.clone());
+    let beside = tokio::task::spawn_blocking(move || {
+        let master = read_master_key(&master).map_err(StoreError::from)?;
+        let audit = audit_log::AuditLog::open(&audit_log::path_in(&data), &master, now)?;
+        Ok::<_, Error>((audit, grants::Revocations::open(&data)?))
+    });
+    let (audit, revocations) = beside.await.map_err(|_| Error::Config("the audit log did not open"))??;
+    Ok(Opened { config, store, genesis, staff, audit, revocations })
 }
 
 /// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
@@ -162,7 +185,7 @@ impl Opened {
     /// Resumes every batch at the step the log names, and listens.
     async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
         let answered = self.check_l1(&*l1).await?;
-        let Self { config, store: opened, genesis } = self;
+        let Self { config, store: opened, genesis, staff, audit, revocations } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
         let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
         let reader = opened.store.reader();
@@ -199,6 +222,10 @@ impl Opened {
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+            staff,
+            audit,
+            revocations,
+            refusals: api::guard::Refusals::default(),
             config,
         });
         let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
@@ -254,6 +281,7 @@ fn start(
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
         tokio::spawn(obstacles::watch(Arc::clone(&service))),
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
+        tokio::spawn(audit_log::publish::publish_all(Arc::clone(&service))),
         tokio::spawn(forget(Arc::clone(rate))),
     ];
     let resumed = Arc::clone(&service);
@@ -307,6 +335,7 @@ impl Handle {
         while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        audit_log::publish::last(&self.service).await;
         self.kill().await;
         tracing::info!("sequencer stopped");
     }

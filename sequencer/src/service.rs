@@ -14,8 +14,12 @@ use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
 
 use crate::{
+    api::guard::Refusals,
+    audit_log::AuditLog,
     config::Config,
+    grants::Revocations,
     problem::Problem,
+    staff::token::Staff,
     store::{reader::StoreReader, record::Genesis},
     writer::{Snapshot, Writer},
 };
@@ -140,6 +144,14 @@ pub struct Service {
     pub own_in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
+    /// How tokens of staff are checked, if there are any.
+    pub staff: Option<Staff>,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Grants that were taken back.
+    pub revocations: Revocations,
+    /// What bounds refused tries in the audit log.
+    pub refusals: Refusals,
 }
 
 impl Service {

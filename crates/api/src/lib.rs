@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod beginning;
 pub mod code;
+pub mod grant;
 #[cfg(test)]
 mod page;
 pub mod problem;

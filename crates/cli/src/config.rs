@@ -10,7 +10,7 @@ use std::{
 
 use clap::{ArgAction, Command, FromArgMatches as _};
 use documented::DocumentedFields;
-use gridveil_sequencer::{Limits, Pace};
+use gridveil_sequencer::{Limits, Pace, staff::StaffConfig};
 use serde::Serialize;
 use serde_json::json;
 
@@ -131,7 +131,10 @@ fn rows(found: &Found, whole: &Command) -> anyhow::Result<Vec<Row>> {
     let limits =
         fields(&found.settings.limits, &Limits::default(), "limits", found, |name| Limits::get_field_docs(name).ok())?;
     let pace = fields(&found.settings.pace, &Pace::default(), "pace", found, |name| Pace::get_field_docs(name).ok())?;
-    rows.extend(limits.into_iter().chain(pace));
+    let staff = fields(&found.settings.staff, &StaffConfig::default(), "staff", found, |name| {
+        StaffConfig::get_field_docs(name).ok()
+    })?;
+    rows.extend(limits.into_iter().chain(pace).chain(staff));
     Ok(rows)
 }
 

@@ -14,5 +14,6 @@ mod operations;
 mod proving;
 mod recovery;
 mod restore;
+mod roles;
 mod thief;
 mod upgrade;
