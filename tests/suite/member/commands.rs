@@ -58,6 +58,10 @@ fn every_command_has_help_with_an_example() {
         "operator log",
         "operator member",
         "operator member export",
+        "operator audit-log",
+        "operator staff",
+        "operator staff key",
+        "operator staff token",
         "operator key new",
         "operator key show",
         "operator upgrade",
@@ -77,7 +81,7 @@ fn every_command_has_help_with_an_example() {
         .into_iter()
         .chain(["force", "exit"].map(|name| format!("member {name}")))
         .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
-        .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
+        .chain(["sign", "substitute", "header", "grant", "revoke-grant"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
         .chain(
             ["pause", "unpause", "community add", "community close", "community serve", "role grant"]
@@ -86,7 +90,7 @@ fn every_command_has_help_with_an_example() {
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
         .chain(
-            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase"]
+            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase", "audit-log deploy"]
                 .map(|name| format!("operator {name}")),
         )
         .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
