@@ -1,9 +1,17 @@
 //! HTTP (`docs/spec/api.md`): bounded bodies, bounded work, deadlines, and refusals as problem documents.
 
 pub mod admin;
+pub(crate) mod bulk;
+pub(crate) mod cursor;
+pub mod events;
+pub(crate) mod examples;
+pub(crate) mod extract;
 pub mod health;
 pub(crate) mod limits;
+pub mod openapi;
+pub(crate) mod page;
 pub mod public;
+pub(crate) mod watched;
 
 use axum::{
     Json,

@@ -140,6 +140,8 @@ pub struct Service {
     pub own_in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
+    /// Streams of events.
+    pub streams: crate::api::events::Streams,
 }
 
 impl Service {

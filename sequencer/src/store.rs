@@ -15,6 +15,7 @@ pub mod log_state;
 mod modes;
 pub mod pending;
 pub mod pending_substitutes;
+pub mod progress;
 pub mod reader;
 pub mod record;
 pub mod restoring;

@@ -3,6 +3,8 @@
 //!
 //! - [`public`]: meters and members. [`admin`]: the operator.
 //! - [`beginning`]: communities that begin empty.
+//! - [`rows`]: many packets or operations at once. [`progress`]: what happens to periods and batches.
+//! - [`schema`]: how types of `protocol` look in the description of the API.
 //! - [`code`]: the table of refusals. [`problem`]: the document that carries one.
 //!
 //! Packets, operations and receipts are signed, and are types of `gridveil_protocol`. They are sent unchanged.
@@ -19,7 +21,10 @@ pub mod code;
 #[cfg(test)]
 mod page;
 pub mod problem;
+pub mod progress;
 pub mod public;
+pub mod rows;
+pub mod schema;
 
 pub use code::{Code, CodeName, Fault};
 pub use gridveil_protocol::codec::Bytes32;
