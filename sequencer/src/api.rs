@@ -1,13 +1,21 @@
 //! HTTP (`docs/spec/api.md`): bounded bodies, bounded work, deadlines, and refusals as problem documents.
 
 pub mod admin;
+pub(crate) mod bulk;
+pub(crate) mod cursor;
+pub mod events;
+pub(crate) mod examples;
+pub(crate) mod extract;
 mod granted;
 pub(crate) mod guard;
 pub mod health;
 pub(crate) mod limits;
+pub mod openapi;
+pub(crate) mod page;
 pub mod public;
 pub mod roles;
 pub(crate) mod seen;
+pub(crate) mod watched;
 
 use axum::{
     Json,

@@ -133,6 +133,24 @@ pub struct Limits {
     pub queue: usize,
     /// Receipts computed at once: 2, so that they leave a processor to packets.
     pub receipts: usize,
+    /// Largest body of many packets or operations at once, bytes: 4 MiB.
+    pub bulk_bytes: usize,
+    /// Packets or operations in it: 1,000. Each counts as a request of the client a second.
+    pub bulk_rows: usize,
+    /// Such bodies here or on their way at once, of all clients: 16. They hold 64 MiB.
+    pub bulk: usize,
+    /// The same of one client: 2.
+    pub bulk_of_client: usize,
+    /// Streams of events open at once, of all clients: 256. The operator has 32 of his own.
+    pub streams: usize,
+    /// The same of one client: 4.
+    pub streams_of_client: usize,
+    /// A stream without an event says so often that it is there: 15 s.
+    #[serde(with = "friendly")]
+    pub heartbeat: Duration,
+    /// Longest that a client may take no byte of an answer: 30 s. Then its connection is cut.
+    #[serde(with = "friendly")]
+    pub unread: Duration,
     /// Operations of one slot that wait for a settlement: 4.
     pub operations_of_slot: usize,
     /// Operations of all communities that wait for a settlement: 4,096.
@@ -164,6 +182,14 @@ impl Default for Limits {
             l1_answer: Duration::from_secs(10),
             queue: 4096,
             receipts: 2,
+            bulk_bytes: 4 << 20,
+            bulk_rows: 1000,
+            bulk: 16,
+            bulk_of_client: 2,
+            streams: 256,
+            streams_of_client: 4,
+            heartbeat: Duration::from_secs(15),
+            unread: Duration::from_secs(30),
             operations_of_slot: 4,
             operations: 4096,
             snapshot_records: 50_000,

@@ -243,6 +243,7 @@ impl Opened {
             audit,
             revocations,
             refusals: api::guard::Refusals::default(),
+            streams: api::events::Streams::new(&config.limits),
             config,
         });
         let last = basis.map_or(0, |basis| basis.tip.height);

@@ -13,7 +13,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
+    time::Instant,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::Service as _;
 
 use crate::{
@@ -104,6 +106,15 @@ impl Drop for Open {
     }
 }
 
+/// How long what is asked on a connection may go on: it is told to whoever answers without an end.
+#[derive(Clone, Debug)]
+pub(crate) struct Until {
+    /// The connection's time is over then.
+    pub at: Instant,
+    /// Set when the sequencer stops.
+    pub stopped: watch::Receiver<bool>,
+}
+
 /// What a connection holds.
 struct Held {
     _open: Open,
@@ -176,15 +187,20 @@ async fn connection(
     mut stopped: watch::Receiver<bool>,
     _held: Held,
 ) {
+    let until = Until { at: Instant::now() + limits.connection, stopped: stopped.clone() };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(until.clone());
         router.clone().call(request)
     });
+    // Whoever takes no byte of its answer is cut off, and with it what it holds.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.unread));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(connection);
     tokio::select! {
         // What a client does wrong ends its own connection, and is not told of.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use gridveil_protocol::{
     account::Account,
-    codec::{header_operation_id, operation_id},
+    codec::{Bytes32, header_operation_id, operation_id},
     community::Community,
     header::Header,
     header_operation::{HeaderError, HeaderOperation, Place},
@@ -28,6 +28,7 @@ use crate::{
         Draft, StoreError,
         data_keys::{COMMUNITY_PART, Label},
         plain,
+        reader::StoreReader,
         record::{Event, HeaderAccepted, OperationAccepted, kind},
         selected::OperationState,
     },
@@ -205,7 +206,23 @@ async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(),
     Ok(())
 }
 
-/// Takes a header operation for the next settlement of a community.
+/// The answer that was given under this key before, also if the operation is applied since.
+fn answered(
+    reader: &StoreReader,
+    community: u32,
+    id: [u8; 32],
+    key: Option<Bytes32>,
+) -> Result<Option<Submitted>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    match reader.taken_under(community, &key.0)? {
+        None => Ok(None),
+        Some(there) if there == id => Ok(Some(Submitted::Duplicate(id))),
+        Some(_) => Err(Problem::new(problem::IDEMPOTENCY_OTHER, "another header operation was sent under this key")),
+    }
+}
+
+/// Takes a header operation for the next settlement of a community. Under a key it is taken once, for as long as the log is
+/// there: a transfer has no nonce, and sent again after its settlement it would move money again.
 ///
 /// # Errors
 /// [`Problem`].
@@ -213,12 +230,16 @@ pub async fn submit_header(
     service: &Service,
     community: u32,
     operation: HeaderOperation,
+    key: Option<Bytes32>,
 ) -> Result<Submitted, Problem> {
     if operation.count() == 0 {
         return Err(Problem::new(problem::HEADER_EMPTY, "neither a transfer nor a management"));
     }
     let sealed = plain(kind::HEADER, &operation).map_err(StoreError::from)?;
     let id = header_operation_id(community, &operation).map_err(|error| Problem::internal(&error.to_string()))?;
+    if let Some(before) = answered(&service.reader, community, id, key)? {
+        return Ok(before);
+    }
     let (header, domains) = {
         let snapshot = service.writer.snapshot();
         let header = snapshot.communities.get(&community).ok_or_else(unknown)?.header.clone();
@@ -235,8 +256,13 @@ pub async fn submit_header(
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;
     }
+    let reader = Arc::clone(&service.reader);
     let decide = move |snapshot: &Snapshot| {
         let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
+        // It may have come meanwhile.
+        if let Some(before) = answered(&reader, community, id, key)? {
+            return Ok(Decision::Answer(before));
+        }
         match &log_state.pending.header {
             Some(pending) if pending.id == id => return Ok(Decision::Answer(Submitted::Duplicate(id))),
             Some(_) => {
@@ -248,7 +274,7 @@ pub async fn submit_header(
             None => {}
         }
         let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: Interval::ZERO };
-        let event = Event::Header(HeaderAccepted { community, id });
+        let event = Event::Header(HeaderAccepted { community, id, key });
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Submitted::Accepted(id)))
     };
     let taken = service.writer.submit(decide).await?;

@@ -117,6 +117,8 @@ pub struct Service {
     pub revocations: Revocations,
     /// What bounds refused tries in the audit log.
     pub refusals: Refusals,
+    /// Streams of events.
+    pub streams: crate::api::events::Streams,
 }
 
 impl Service {

@@ -19,6 +19,7 @@ mod modes;
 mod opening;
 pub mod pending;
 pub mod pending_substitutes;
+pub mod progress;
 pub mod reader;
 pub mod record;
 pub mod restoring;

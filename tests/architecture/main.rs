@@ -51,8 +51,10 @@ fn read(path: &Path) -> String {
 /// An answer of the API is a type of `gridveil-api`: neither put together as loose JSON nor read by index.
 #[test]
 fn answers_of_the_api_are_types() {
-    for path in files().into_iter().filter(|p| p.starts_with("sequencer/src") && is(p, &["rs"])) {
-        assert!(!read(&path).contains("json!("), "{}", path.display());
+    // Examples of requests, in what the handlers say of themselves, are digits that stand for something.
+    let described = Path::new("sequencer/src/api/examples.rs");
+    for path in files().into_iter().filter(|p| p.starts_with("sequencer/src") && is(p, &["rs"]) && p != described) {
+        assert!(!read(&path).replace("example = json!(", "").contains("json!("), "{}", path.display());
     }
     let client = |p: &PathBuf| p.starts_with("meter-client/src/submit") || p == Path::new("meter-client/src/submit.rs");
     let client: Vec<PathBuf> = files().into_iter().filter(client).collect();

@@ -8,40 +8,45 @@ use gridveil_protocol::{
     version::{CircuitVersion, VersionFrom},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     code::CodeName,
     problem::Problem,
     public::{HealthStatus, Taken},
+    schema::{self, Element, Hex32},
 };
 
 /// Settled batches that [`CommunityStatus::batches`] lists at most.
 pub const BATCHES_SHOWN: usize = 20;
 
 /// Asks `POST /admin/v1/communities/{c}/close`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseRequest {
     /// First interval of the open period, named so that a repeated request does not close the next one.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
 }
 
 /// A period that is closed and settled natively.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClosedPeriod {
     /// Community.
     pub community: u32,
     /// First interval of the period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Batch that settles it.
     pub batch: u64,
     /// State root after it, before it is final.
     #[serde(with = "hex_fr")]
+    #[schema(value_type = Element)]
     pub new_root: Fr,
 }
 
 /// Asks `POST /admin/v1/members/{c}/{slot}/erase`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EraseRequest {
     /// Which account of the slot, from 0; may be left out where only one has ended and is not erased.
@@ -50,7 +55,7 @@ pub struct EraseRequest {
 }
 
 /// An account whose keys are overwritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErasedAccount {
     /// Community.
     pub community: u32,
@@ -65,51 +70,59 @@ pub struct ErasedAccount {
 }
 
 /// `GET /admin/v1/communities/{c}/missing`: what the meter data manager has to substitute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MissingPackets {
     /// Community.
     pub community: u32,
     /// First interval of the open period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Used slots without any packet; none while the period is closed and not settled.
     pub missing: Vec<MissingPacket>,
+    /// What `after` has to be for those that follow, where there are more than `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u16>,
 }
 
 /// A used slot without any packet of the open period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MissingPacket {
     /// Slot.
     pub slot: u16,
     /// What a substitute must name ([`gridveil_protocol::packet::Packet::previous_substitute`]); zero if no
     /// substitute is pending.
     #[serde(with = "hex_fr")]
+    #[schema(value_type = Element)]
     pub previous_substitute: Fr,
     /// Wh of a reading's unit ([`gridveil_protocol::packet::Packet::scale`]).
     pub scale: u8,
 }
 
 /// Asks `POST /admin/v1/communities/{c}/tariffs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TariffRequest {
     /// First interval of the first period it is for.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Content, one entry an interval of a period.
+    #[schema(value_type = schema::Tariff)]
     pub tariff: Tariff,
 }
 
 /// A tariff that is published off-chain. Status 201 where it is new, 200 where the same was published before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PublishedTariff {
     /// [`Tariff::commitment`].
     #[serde(with = "hex_fr")]
+    #[schema(value_type = Element)]
     pub commitment: Fr,
     /// Does L1 have it?
     pub l1: Registration,
 }
 
 /// Whether L1 has a tariff's commitment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Registration {
     /// It has.
@@ -119,37 +132,41 @@ pub enum Registration {
 }
 
 /// `POST /admin/v1/communities/{c}/header-operation`: confirms a header operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeaderOperationTaken {
     /// [`gridveil_protocol::codec::header_operation_id`].
+    #[schema(value_type = Hex32)]
     pub id: Bytes32,
     /// What became of it.
     pub status: Taken,
 }
 
 /// A community that is served from now on. Status 201 where it is new, 200 where it was served before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServedCommunity {
     /// Community.
     pub community: u32,
     /// First interval of its first period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
 }
 
 /// Asks `POST /admin/v1/upgrade`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeRequest {
     /// Version to settle under.
+    #[schema(value_type = u64)]
     pub circuit_version: CircuitVersion,
     /// Unix seconds: every period that begins at or after it is settled under the version.
     pub from_s: u64,
 }
 
 /// A decided upgrade. Status 201 where it is new, 200 where it was decided before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedUpgrade {
     /// Version.
+    #[schema(value_type = u64)]
     pub circuit_version: CircuitVersion,
     /// Unix seconds.
     pub from_s: u64,
@@ -158,23 +175,26 @@ pub struct PlannedUpgrade {
 }
 
 /// The first period of a community under a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FirstPeriod {
     /// Community.
     pub community: u32,
     /// First interval of the period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
 }
 
 /// `GET /admin/v1/status`: how far everything is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// State root after the last batch that is settled natively.
     #[serde(with = "hex_fr")]
+    #[schema(value_type = Element)]
     pub state_root: Fr,
     /// Records in the log.
     pub log_height: u64,
     /// Circuit versions that are decided, oldest first.
+    #[schema(value_type = Vec<schema::VersionFrom>)]
     pub versions: Vec<VersionFrom>,
     /// Why the pipeline stopped, if it did.
     pub stopped: Option<String>,
@@ -182,6 +202,9 @@ pub struct Status {
     pub retrying: Vec<String>,
     /// Communities served, by index.
     pub communities: Vec<CommunityStatus>,
+    /// What `after` has to be for those that follow, where there are more than `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
 }
 
 impl Status {
@@ -193,11 +216,12 @@ impl Status {
 }
 
 /// A community.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommunityStatus {
     /// Index.
     pub community: u32,
     /// First interval of the open period.
+    #[schema(value_type = u32)]
     pub next_interval: Interval,
     /// Intervals of a period, 2 to 96.
     pub intervals: u16,
@@ -216,6 +240,7 @@ pub struct CommunityStatus {
     /// Does a header operation wait?
     pub header_pending: bool,
     /// Code with which the last header operation was refused.
+    #[schema(value_type = Option<String>)]
     pub header_refused: Option<CodeName>,
     /// The header's nonce: what the meter data manager signs its next decision at.
     pub header_nonce: Option<u64>,
@@ -234,11 +259,12 @@ impl CommunityStatus {
 }
 
 /// A batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchStatus {
     /// Number.
     pub batch: u64,
     /// First interval of the period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Milliseconds from asking for the proof to having it; `None` before.
     pub prove_ms: Option<u64>,
@@ -248,7 +274,7 @@ pub struct BatchStatus {
 }
 
 /// How far a batch is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// Settled natively.
@@ -260,6 +286,7 @@ pub enum Step {
         /// Gas of the transaction; `None` where a crash lost L1's answer, as below.
         gas_used: Option<u64>,
         /// Transaction.
+        #[schema(value_type = Option<Hex32>)]
         tx: Option<Bytes32>,
         /// Its block.
         block: Option<u64>,
@@ -279,13 +306,14 @@ impl Step {
 }
 
 /// How the service is, for support: nothing of a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SupportStatus {
     /// How well.
     pub health: HealthStatus,
     /// Names of what is not well.
     pub reasons: Vec<String>,
     /// Circuit versions, and from when on.
+    #[schema(value_type = Vec<schema::VersionFrom>)]
     pub versions: Vec<VersionFrom>,
     /// Records of the log.
     pub log_height: u64,
@@ -296,15 +324,17 @@ pub struct SupportStatus {
 }
 
 /// A community, for support.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SupportCommunity {
     /// Community index.
     pub community: u32,
     /// First interval of the open period.
+    #[schema(value_type = u32)]
     pub next_interval: Interval,
     /// Is the period closed, and not applied?
     pub closed: bool,
     /// Code of what blocks it.
+    #[schema(value_type = Option<String>)]
     pub blocked: Option<CodeName>,
     /// The last batch that is final.
     pub last_settled: Option<u64>,
@@ -332,6 +362,9 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
             Some(same::<ServedCommunity>),
         ),
         ("`POST /admin/v1/upgrade` `{\"circuit_version\":3,\"from_s\":1512086400}`", Some(same::<PlannedUpgrade>)),
+        ("`GET /admin/v1/communities/{c}/batches?after=1&limit=100`", Some(same::<crate::rows::Batches>)),
+        ("`GET /admin/v1/events`", None),
+        ("`GET /admin/v1/openapi.json`, `GET /admin/v1/docs`", None),
         ("`GET /admin/v1/status`", Some(same::<Status>)),
         ("`GET /admin/v1/support/status`", Some(same::<SupportStatus>)),
         ("`GET /admin/v1/communities/{c}/totals/{first_interval}`", Some(same::<GrantedTotals>)),

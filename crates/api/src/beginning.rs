@@ -14,6 +14,9 @@ use gridveil_protocol::{
     units::Interval,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::schema;
 
 /// Deterministic bytes under a public name: not secret.
 #[derive(Debug)]
@@ -98,7 +101,7 @@ impl Registered {
 
 /// A community that is to begin: a line of the file of `gridveil sequencer --begin`, and what
 /// `POST /admin/v1/communities` takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Beginning {
     /// Index in the state tree.
@@ -106,10 +109,12 @@ pub struct Beginning {
     /// Name of the shape.
     pub shape: String,
     /// Clearing rule.
+    #[schema(value_type = schema::Mechanism)]
     pub mechanism: Mechanism,
     /// Seconds.
     pub interval_length: u16,
     /// First interval of the first period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// The meter data manager's public key, 0x and 128 hex digits.
     pub mdm: String,

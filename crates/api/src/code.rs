@@ -4,11 +4,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::problem::printable;
 
 /// Whose input or duty a refusal is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// Whoever sent the request.
@@ -61,6 +62,7 @@ codes! {
     BODY_MALFORMED = "body.malformed", 400, Client, false, "Body is not what is expected";
     BODY_MEDIA_TYPE = "body.media_type", 415, Client, false, "Media type is not supported";
     PATH_MALFORMED = "path.malformed", 400, Client, false, "A number in the path is not one";
+    QUERY_MALFORMED = "query.malformed", 400, Client, false, "Query is not what is expected";
     ROUTE_UNKNOWN = "route.unknown", 404, Client, false, "No such path";
     METHOD_NOT_ALLOWED = "method.not_allowed", 405, Client, false, "Method is not allowed";
     ACCOUNT_UNKNOWN = "account.unknown", 404, Client, false, "No such account";
@@ -123,6 +125,8 @@ codes! {
     REQUEST_SIGNATURE = "request.signature", 401, Client, false, "Request is not signed by the owner";
     RECEIPT_NOT_SETTLED = "receipt.not_settled", 404, Client, true, "The period is not final on L1";
     CLIENT_TOO_MANY = "client.too_many", 429, Client, true, "Too many requests of this client";
+    EVENTS_UNKNOWN = "events.unknown", 409, Client, false, "No such event was sent yet";
+    EVENTS_TOO_MANY = "events.too_many", 429, Client, true, "Too many streams of events";
     REQUEST_TIMEOUT = "request.timeout", 503, Server, true, "Not done in time";
     QUEUE_FULL = "queue.full", 503, Server, true, "Too many requests in work";
     ACCOUNT_LIVES = "account.lives", 409, Operator, false, "No account of this slot has ended";
@@ -133,6 +137,8 @@ codes! {
     LOG_UNPROVEN = "log.unproven", 503, Operator, true, "The operator's log is not compared with L1 yet";
     STORE_FAILED = "store.failed", 503, Server, true, "The log could not be written";
     INTERNAL = "internal", 500, Server, true, "Internal error";
+    IDEMPOTENCY_KEY = "idempotency.key", 400, Operator, false, "Idempotency key is malformed";
+    IDEMPOTENCY_OTHER = "idempotency.other", 422, Operator, false, "Idempotency key was used for something else";
     ADMIN_TOKEN = "admin.token", 401, Operator, false, "Bearer token is missing or wrong";
     STAFF_TOKEN = "staff.token", 401, Client, false, "Token of staff is not valid";
     STAFF_ISSUER = "staff.issuer", 503, Operator, true, "Keys of the issuer could not be read";

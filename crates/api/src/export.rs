@@ -17,6 +17,9 @@ use gridveil_protocol::{
     units::Interval,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::schema::{self, Element};
 
 /// Version of the parts of an export.
 pub const SCHEMA: u32 = 1;
@@ -24,7 +27,7 @@ pub const SCHEMA: u32 = 1;
 pub const PARTS_OF_PAGE: usize = 256;
 
 /// Asks `POST /admin/v1/members/{c}/{slot}/export`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// Which account of the slot, from 0. Left out: the one that lives, or the only one that has ended.
@@ -36,7 +39,7 @@ pub struct ExportRequest {
 }
 
 /// Where a page ends. It is given back as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportPlace {
     /// What comes next.
@@ -48,14 +51,16 @@ pub struct ExportPlace {
     /// Batch that comes next, from the newest to the oldest.
     pub batch: Option<u64>,
     /// The tariff that was given last.
+    #[schema(value_type = Option<u32>)]
     pub tariff_from: Option<Interval>,
     /// Commitments of the account's owners so far.
     #[serde(with = "hex_fr::seq")]
+    #[schema(value_type = Vec<Element>)]
     pub owners: Vec<Fr>,
 }
 
 /// The stages of an export, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportStage {
     /// States and packets, in the order of the log.
@@ -67,7 +72,7 @@ pub enum ExportStage {
 }
 
 /// One page.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportPage {
     /// Whose it is.
     pub about: ExportedAccount,
@@ -84,7 +89,7 @@ impl fmt::Debug for ExportPage {
 }
 
 /// The account that is exported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportedAccount {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -92,6 +97,7 @@ pub struct ExportedAccount {
     pub chain_id: u64,
     /// Rollup contract.
     #[serde(with = "gridveil_protocol::hex::hex_bytes")]
+    #[schema(value_type = schema::Address)]
     pub contract: [u8; 20],
     /// Community.
     pub community: u32,
@@ -116,7 +122,7 @@ pub struct ExportedAccount {
 }
 
 /// Who made a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PacketOf {
     /// The meter, while the period was open.
@@ -128,7 +134,7 @@ pub enum PacketOf {
 }
 
 /// What became of an operation or of a late packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It waits for a settlement.
@@ -140,18 +146,20 @@ pub enum Outcome {
 }
 
 /// One part of an export.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "part", rename_all = "snake_case")]
 pub enum ExportPart {
     /// The account after a batch, or at the beginning of the log.
     State {
         /// Period of the batch; 0 at the beginning.
+        #[schema(value_type = u32)]
         first_interval: Interval,
         /// Batch; `None` at the beginning.
         batch: Option<u64>,
         /// False for what an abandoned batch left in the log.
         counts: bool,
         /// The account.
+        #[schema(value_type = Object)]
         account: Box<Account>,
     },
     /// A packet, as it was taken.
@@ -164,6 +172,7 @@ pub enum ExportPart {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outcome: Option<Outcome>,
         /// The packet.
+        #[schema(value_type = schema::SignedPacket)]
         packet: Box<SignedPacket>,
     },
     /// An operation that the owner signed.
@@ -171,13 +180,16 @@ pub enum ExportPart {
         /// What became of it.
         outcome: Outcome,
         /// The operation.
+        #[schema(value_type = schema::SignedOperation)]
         operation: Box<SignedOperation>,
     },
     /// Withdrawals that were forced through L1, in order.
     Forced {
         /// Period whose settlement carries them.
+        #[schema(value_type = u32)]
         first_interval: Interval,
         /// The operations.
+        #[schema(value_type = Vec<schema::SignedOperation>)]
         operations: Vec<SignedOperation>,
     },
     /// A period in which the account was settled.
@@ -185,8 +197,10 @@ pub enum ExportPart {
     /// A tariff that applied from a period on. It is public.
     Tariff {
         /// First period.
+        #[schema(value_type = u32)]
         first_interval: Interval,
         /// Its content.
+        #[schema(value_type = schema::Tariff)]
         tariff: Tariff,
     },
     /// Statement, account before and after, and path to the root on L1.
@@ -194,6 +208,7 @@ pub enum ExportPart {
         /// Batch.
         batch: u64,
         /// The receipt.
+        #[schema(value_type = schema::Receipt)]
         receipt: Box<Receipt>,
     },
     /// The last statement of an account whose slot another took in the same settlement: what of the receipt is the
@@ -204,6 +219,7 @@ pub enum ExportPart {
         /// Name of the record's kind.
         what: GoneRecord,
         /// Period, 0 where it has none.
+        #[schema(value_type = u32)]
         first_interval: Interval,
     },
 }
@@ -215,7 +231,7 @@ impl fmt::Debug for ExportPart {
 }
 
 /// Sort of a record that cannot be read any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GoneRecord {
     /// The account after a batch.
@@ -233,9 +249,10 @@ pub enum GoneRecord {
 }
 
 /// Where a period's settlement is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportedPeriod {
     /// First interval.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Batch.
     pub batch: u64,
@@ -243,38 +260,48 @@ pub struct ExportedPeriod {
     #[serde(rename = "final")]
     pub is_final: bool,
     /// Transaction on L1, where it is known.
+    #[schema(value_type = Option<schema::Hex32>)]
     pub tx: Option<Bytes32>,
     /// Block on L1.
     pub block: Option<u64>,
     /// State root after it.
     #[serde(with = "hex_fr")]
+    #[schema(value_type = Element)]
     pub root: Fr,
     /// First period of the tariff that applied.
+    #[schema(value_type = u32)]
     pub tariff_from: Interval,
     /// Was a substitute settled? `None` where no packet was.
     pub substituted: Option<bool>,
 }
 
 /// Of the last period of an account: what is its own.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastStatement {
     /// Batch.
     pub batch: u64,
     /// First interval of the period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// Was the packet substituted?
     pub substituted: bool,
     /// Readings that were settled.
+    #[schema(value_type = Vec<schema::Reading>)]
     pub readings: Vec<Reading>,
     /// One line an interval.
+    #[schema(value_type = Vec<schema::StatementLine>)]
     pub lines: Vec<StatementLine>,
     /// The account before the period.
+    #[schema(value_type = Object)]
     pub before: Account,
     /// The account when the period is settled, before any operation.
+    #[schema(value_type = Object)]
     pub settled: Account,
     /// Operations up to the one that ended the account.
+    #[schema(value_type = Vec<schema::SignedOperation>)]
     pub operations: Vec<SignedOperation>,
     /// Correction of its newest substitute.
+    #[schema(value_type = Option<Object>)]
     pub correction: Option<Correction>,
 }
 

@@ -15,6 +15,9 @@ use gridveil_protocol::{
     units::Interval,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::schema;
 
 /// Header of a request that carries a grant: the JSON of a [`SignedGrant`], in hex digits.
 pub const GRANT_HEADER: &str = "gridveil-grant";
@@ -28,7 +31,7 @@ const OF_GRANT: &[u8] = b"gridveil grant v1";
 const OF_REVOCATION: &[u8] = b"gridveil revocation v1";
 
 /// What a grant opens. Nothing else of a community is in an answer to who has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum GrantField {
@@ -217,13 +220,15 @@ impl SignedGrant {
 }
 
 /// A grant that is taken back, by the community's meter data manager.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
-    /// Of the grant.
+    /// Of the grant: `0x` and 32 hex digits.
     #[serde(with = "hex_bytes")]
+    #[schema(value_type = String)]
     pub id: [u8; 16],
     /// By the key in the community's header.
+    #[schema(value_type = schema::Key)]
     pub signature: Signature,
 }
 
@@ -261,7 +266,7 @@ impl Revocation {
 }
 
 /// One field of a period: before its batch and after it. Totals are over a community's life: the difference is the period's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantedTotal {
     /// Which.
     pub field: GrantField,
@@ -272,11 +277,12 @@ pub struct GrantedTotal {
 }
 
 /// The granted fields of a period, and no other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantedTotals {
     /// Community index.
     pub community: u32,
     /// First interval of the period.
+    #[schema(value_type = u32)]
     pub first_interval: Interval,
     /// In the order of [`GrantField::ALL`].
     pub totals: Vec<GrantedTotal>,
@@ -299,10 +305,11 @@ impl GrantedTotals {
 }
 
 /// Confirmation of a revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
     /// Of the grant.
     #[serde(with = "hex_bytes")]
+    #[schema(value_type = String)]
     pub id: [u8; 16],
 }
 

@@ -2,7 +2,9 @@
 //! (`docs/spec/api.md`). The server writes these types and clients read them, so there is one definition of the wire.
 //!
 //! - [`public`]: meters and members. [`admin`]: the operator.
-//! - [`beginning`]: communities that begin empty. [`export`]: what is held of one account.
+//! - [`beginning`]: communities that begin empty. [`export`]: what is held of one account. [`grant`]: who may read totals.
+//! - [`rows`]: many packets or operations at once. [`progress`]: what happens to periods and batches.
+//! - [`schema`]: how types of `protocol` look in the description of the API.
 //! - [`code`]: the table of refusals. [`problem`]: the document that carries one.
 //!
 //! Packets, operations and receipts are signed, and are types of `gridveil_protocol`. They are sent unchanged.
@@ -21,7 +23,10 @@ pub mod grant;
 #[cfg(test)]
 mod page;
 pub mod problem;
+pub mod progress;
 pub mod public;
+pub mod rows;
+pub mod schema;
 
 pub use code::{Code, CodeName, Fault};
 pub use gridveil_protocol::codec::Bytes32;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use gridveil_protocol::units::Interval;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::code::{Code, CodeName, Fault};
 
@@ -13,7 +14,7 @@ const URN: &str = "urn:gridveil:problem:";
 const SHOWN: usize = 300;
 
 /// A refusal. A field that a reader does not find is empty, so a proxy's page in place of a document is a refusal too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Problem {
     /// `urn:gridveil:problem:` and the code.
@@ -26,6 +27,7 @@ pub struct Problem {
     /// Which item and why, for people. Never content.
     pub detail: String,
     /// Stable name.
+    #[schema(value_type = String)]
     pub code: CodeName,
     /// Whose input or duty it is.
     pub fault: Fault,
@@ -40,7 +42,7 @@ pub struct Problem {
 }
 
 /// Members of some codes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Members {
     /// `body.malformed`: line of the JSON, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +58,7 @@ pub struct Members {
     pub clause: Option<String>,
     /// `close.period`: first interval of the open period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>)]
     pub open: Option<Interval>,
     /// `close.missing`: used slots without any packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

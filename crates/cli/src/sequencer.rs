@@ -28,8 +28,8 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, Proxies, ProxyHeader, deployment_in};
-use gridveil_telemetry::TelemetryArgs;
 use gridveil_sequencer::{audit_log::publish::Heads, staff::token::Staff};
+use gridveil_telemetry::TelemetryArgs;
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
     anvil::LOCAL_CHAIN_ID,

@@ -3,11 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
-    Json, Router,
-    extract::{Path, Request, State},
+    Json,
+    extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use gridveil_api::{
     CodeName,
@@ -15,8 +14,9 @@ use gridveil_api::{
     grant::{GrantField, GrantedTotals, Revocation, Revoked},
 };
 use gridveil_protocol::units::Interval;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{json_body, number};
+use super::{extract::Path, json_body, number, openapi::refusals};
 use crate::{
     grants::{self, Fields},
     openings,
@@ -28,15 +28,22 @@ use crate::{
 const BODY_BYTES: usize = 4096;
 
 /// Routes of the admin listener.
-pub(crate) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/admin/v1/communities/{community}/totals/{first_interval}", get(totals))
-        .route("/admin/v1/communities/{community}/grants/revoke", post(revoke))
-        .route("/admin/v1/support/status", get(support_status))
-        .route("/admin/v1/audit-log/{offset}", get(audit_log))
+pub(crate) fn routes() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new()
+        .routes(routes!(totals))
+        .routes(routes!(revoke))
+        .routes(routes!(support_status))
+        .routes(routes!(audit_log))
 }
 
-/// The granted totals of a period; all of them to the operator, who grants nothing to itself.
+refusals!(OfTotals: GRANT_MISSING GRANT_INVALID GRANT_EXPIRED GRANT_REVOKED GRANT_SCOPE PATH_MALFORMED ACCOUNT_UNKNOWN HEADER_NOT_SETTLED HEADER_UNKNOWN);
+
+/// The granted totals of a period
+///
+/// All of them to the operator, who grants nothing to itself.
+#[utoipa::path(get, path = "/admin/v1/communities/{community}/totals/{first_interval}", tag = "admin",
+    params(("community" = u32, Path, description = "Community index"), ("first_interval" = u32, Path, description = "First interval of the period")),
+    responses((status = 200, description = "The granted fields alone", body = GrantedTotals), OfTotals))]
 async fn totals(
     State(service): State<Arc<Service>>,
     Path((community, first)): Path<(String, String)>,
@@ -49,6 +56,13 @@ async fn totals(
     Ok(Json(GrantedTotals::of(&opening, &fields)))
 }
 
+refusals!(OfRevocation: BODY_MEDIA_TYPE PATH_MALFORMED ACCOUNT_UNKNOWN REVOCATION_SIGNATURE);
+
+/// Takes a grant back
+///
+/// Sent twice, it answers the same.
+#[utoipa::path(post, path = "/admin/v1/communities/{community}/grants/revoke", tag = "admin", params(("community" = u32, Path, description = "Community index")),
+    request_body(content = Revocation), responses((status = 200, description = "It opens nothing from now on", body = Revoked), OfRevocation))]
 async fn revoke(
     State(service): State<Arc<Service>>,
     Path(community): Path<String>,
@@ -59,7 +73,10 @@ async fn revoke(
     grants::revoke(&service, community, revocation).await.map(Json)
 }
 
-/// How the service is: no count of packets, accounts or operations, no slot and no text that could hold one.
+/// How the service is
+///
+/// No count of packets, accounts or operations, no slot and no text that could hold one.
+#[utoipa::path(get, path = "/admin/v1/support/status", tag = "admin", responses((status = 200, description = "In names and numbers", body = SupportStatus)))]
 async fn support_status(State(service): State<Arc<Service>>) -> Json<SupportStatus> {
     let (health, reasons) = service.is_well();
     let blocked = service.blocked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -81,7 +98,13 @@ async fn support_status(State(service): State<Arc<Service>>) -> Json<SupportStat
     })
 }
 
-/// A piece of the audit log's file, as it is: sealed. Empty at its end.
+refusals!(OfAuditLog: PATH_MALFORMED);
+
+/// A piece of the audit log's file, as it is
+///
+/// Sealed. Empty at its end.
+#[utoipa::path(get, path = "/admin/v1/audit-log/{offset}", tag = "admin", params(("offset" = u64, Path, description = "Byte of the file")),
+    responses((status = 200, description = "Bytes from there on", content_type = "application/octet-stream"), OfAuditLog))]
 async fn audit_log(State(service): State<Arc<Service>>, Path(offset): Path<String>) -> Result<Response, Problem> {
     let offset: u64 =
         offset.parse().map_err(|_| Problem::new(problem::PATH_MALFORMED, "offset is not a number of bytes"))?;

@@ -153,14 +153,19 @@ fn allowed(
 
 /// The admin listener: who asks, whether they may, and an entry of the audit log before what is audited.
 pub(crate) async fn guarded(service: Arc<Service>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let row = path.as_ref().and_then(|path| roles::row(Listener::Admin, request.method(), path.as_str()));
+    if row.is_some_and(|row| matches!(row.access, Access::Anybody)) {
+        return next.run(request).await;
+    }
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| *peer);
     let who = match staff::principal(&service, request.headers(), peer).await {
         Ok(who) => who,
         Err(problem) => return problem.into_response(),
     };
     // No such path: nothing can be done there.
-    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else { return next.run(request).await };
-    let Some(row) = roles::row(Listener::Admin, request.method(), path.as_str()) else {
+    let Some(path) = path else { return next.run(request).await };
+    let Some(row) = row else {
         return unlisted(Listener::Admin, path.as_str()).into_response();
     };
     let act = match act(row, request.uri().path()) {

@@ -14,7 +14,7 @@ use axum::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use tokio::sync::Semaphore;
 
-use super::{Counted, body};
+use super::{Counted, body, bulk::Of};
 use crate::{
     client::{Client, Peer, PerClient},
     config::Limits,
@@ -49,7 +49,7 @@ pub(crate) struct Clients {
 
 /// Finds out whose request it is; refuses it if that client asks too often, or has too many in work, bodies on their way
 /// included.
-pub(crate) async fn of_client(service: Arc<Service>, clients: Clients, request: Request, next: Next) -> Response {
+pub(crate) async fn of_client(service: Arc<Service>, clients: Clients, mut request: Request, next: Next) -> Response {
     let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
         return Problem::internal("a request of nobody").into_response();
     };
@@ -66,6 +66,7 @@ pub(crate) async fn of_client(service: Arc<Service>, clients: Clients, request: 
         let detail = "too many requests of this client at once";
         return Problem::new(problem::CLIENT_TOO_MANY, detail).after(1).into_response();
     };
+    request.extensions_mut().insert(Of { client, clients });
     next.run(request).await
 }
 

@@ -4,29 +4,34 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use gridveil_api::{
     Bytes32, CodeName,
     public::{
-        CommunityInfo, GivenBack, Health, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
-        SETTLED_SHOWN, SettledPeriod, Taken,
+        CommunityInfo, GivenBack, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken,
+        PacketTaken, SETTLED_SHOWN, SettledPeriod, Taken,
     },
+    schema,
 };
 use gridveil_protocol::{
     codec, field, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff, units::Interval,
     version::begins_s,
 };
 use serde::Serialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    body, guard, json_body,
+    body, bulk,
+    extract::Path,
+    guard, json_body,
     limits::{self, Clients, Rate, Work},
-    media_type, number, parse_json, unknown_route, wrong_method,
+    media_type, number,
+    openapi::{self, refusals},
+    page, parse_json, unknown_route, wrong_method,
 };
 use crate::{
     admission,
@@ -35,30 +40,40 @@ use crate::{
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
-    store::{log_state::CommunityState, selected},
+    store::{
+        log_state::{self, CommunityState},
+        selected,
+    },
 };
 
-/// Routes. Of what a client may do in time, `rate` says how much.
+/// Routes, each with its description.
+pub(crate) fn routes() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new()
+        .routes(routes!(info))
+        .routes(routes!(community))
+        .routes(routes!(tariff))
+        .routes(routes!(packet))
+        .routes(routes!(operation))
+        .routes(routes!(operation_state))
+        .routes(routes!(note))
+        .routes(routes!(receipt))
+        .routes(routes!(given))
+        .routes(routes!(health))
+}
+
+/// The router. Of what a client may do in time, `rate` says how much.
 pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
     let (for_work, for_clients, for_counts) = (Arc::clone(service), Arc::clone(service), Arc::clone(service));
     let bounds = service.config.limits;
     let work = Work { permits: |service| &service.in_flight, deadline: bounds.request, body_bytes: bounds.body_bytes };
     let clients = Clients { rate: Arc::clone(rate), requests: PerClient::new(bounds.requests_of_client) };
-    Router::new()
-        .route("/v1/info", get(info))
-        .route("/v1/communities/{community}", get(community))
-        .route("/v1/communities/{community}/tariffs/{first_interval}", get(tariff))
-        .route("/v1/packets", post(packet))
-        .route("/v1/operations", post(operation))
-        .route("/v1/operations/{id}", get(operation_state))
-        .route("/v1/notes/{commitment}", get(note))
-        .route("/v1/receipts", post(receipt))
-        .route("/v1/given-back", post(given))
-        .route("/healthz", get(health))
+    let (router, _) = openapi::public_routes().merge(page::routes()).split_for_parts();
+    router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), work, request, next)))
+        .merge(bulk::router(service))
         .layer(middleware::from_fn(guard::listed))
         .layer(middleware::from_fn(move |request, next| {
             limits::of_client(Arc::clone(&for_clients), clients.clone(), request, next)
@@ -66,6 +81,9 @@ pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
         .layer(middleware::from_fn(move |request, next| limits::counted(Arc::clone(&for_counts), request, next)))
 }
 
+/// The deployment that is served
+#[utoipa::path(get, path = "/v1/info", tag = "public",
+    responses((status = 200, description = "Chain, contract and circuit versions", body = Info, example = json!(super::examples::info()))))]
 async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     let genesis = &service.genesis;
     let snapshot = service.writer.snapshot();
@@ -86,10 +104,17 @@ async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     })
 }
 
-fn unknown_community() -> Problem {
+pub(super) fn unknown_community() -> Problem {
     Problem::new(problem::ACCOUNT_UNKNOWN, "no such community")
 }
 
+refusals!(OfCommunity: ACCOUNT_UNKNOWN PATH_MALFORMED);
+
+/// A community, and how far it is
+///
+/// With the last 400 settled periods; all of them are at `/periods`.
+#[utoipa::path(get, path = "/v1/communities/{community}", tag = "public", params(("community" = u32, Path, description = "Community index")),
+    responses((status = 200, description = "The community", body = CommunityInfo, example = json!(super::examples::community())), OfCommunity))]
 async fn community(
     State(service): State<Arc<Service>>,
     Path(index): Path<String>,
@@ -114,16 +139,25 @@ async fn community(
 
 fn settled_periods(log_state: &CommunityState) -> Vec<SettledPeriod> {
     let shown = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(SETTLED_SHOWN));
-    let one = |period: &crate::store::log_state::SettledPeriod| SettledPeriod {
+    shown.map(settled_period).collect()
+}
+
+pub(super) fn settled_period(period: &log_state::SettledPeriod) -> SettledPeriod {
+    SettledPeriod {
         first_interval: period.first_interval,
         root: period.root,
         batch: period.record.batch,
         tx: period.record.tx,
         block: period.record.block,
-    };
-    shown.map(one).collect()
+    }
 }
 
+refusals!(OfTariff: ACCOUNT_UNKNOWN PATH_MALFORMED TARIFF_UNKNOWN);
+
+/// The tariff in force for a period
+#[utoipa::path(get, path = "/v1/communities/{community}/tariffs/{first_interval}", tag = "public",
+    params(("community" = u32, Path, description = "Community index"), ("first_interval" = u32, Path, description = "First interval of the period")),
+    responses((status = 200, description = "The latest one published at or before it", body = schema::Tariff, example = json!(super::examples::tariff())), OfTariff))]
 async fn tariff(
     State(service): State<Arc<Service>>,
     Path((index, first)): Path<(String, String)>,
@@ -138,6 +172,20 @@ async fn tariff(
     Ok(Json(service.reader.tariff(offset)?))
 }
 
+refusals!(OfPacket: BODY_MEDIA_TYPE ACCOUNT_UNKNOWN COMMUNITY_CLOSED PACKET_CONTEXT PACKET_VERSION PACKET_LENGTH PACKET_SCALE
+    PACKET_PREVIOUS_SUBSTITUTE PACKET_STALE PACKET_SIGNATURE PACKET_INACTIVE PACKET_CAP PACKET_DUPLICATE PACKET_EARLY PACKET_CLOSED
+    CORRECTION_EARLY CORRECTION_VERSION CORRECTION_PACKET CORRECTION_TARIFF LOG_OLD LOG_UNPROVEN);
+
+/// Takes a packet
+///
+/// Sent twice, it is answered with `duplicate`, also after a crash and after its period: its identity is a hash of it.
+#[utoipa::path(post, path = "/v1/packets", tag = "public",
+    request_body(content((schema::SignedPacket = "application/json", example = json!(super::examples::packet())), (String = "application/octet-stream"))),
+    responses(
+        (status = 201, description = "New, and on disk", body = PacketTaken, example = json!(super::examples::taken(Taken::Accepted))),
+        (status = 200, description = "This very packet was taken before", body = PacketTaken, example = json!(super::examples::taken(Taken::Duplicate))),
+        (status = 202, description = "On disk; a later settlement books the difference to the substitute", body = PacketTaken, example = json!(super::examples::taken(Taken::Late))),
+        OfPacket))]
 async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
     let limit = service.config.limits.body_bytes;
     let kind = media_type(&request);
@@ -149,13 +197,19 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
         }
         _ => return Err(Problem::new(problem::BODY_MEDIA_TYPE, "send application/json or application/octet-stream")),
     };
+    let (status, id) = take_packet(service, signed).await?;
+    Ok(taken(status, PacketTaken { packet_id: Bytes32(id), status }))
+}
+
+/// Takes a packet, alone or one of many.
+pub(super) async fn take_packet(service: Arc<Service>, signed: SignedPacket) -> Result<(Taken, [u8; 32]), Problem> {
     let (status, id, counter) = match admission::admit(&service, signed).await? {
         admission::Admitted::Accepted(id) => (Taken::Accepted, id, &service.metrics.accepted),
         admission::Admitted::Duplicate(id) => (Taken::Duplicate, id, &service.metrics.duplicates),
         admission::Admitted::Late(id) => (Taken::Late, id, &service.metrics.late),
     };
     Metrics::count(counter);
-    Ok(taken(status, PacketTaken { packet_id: Bytes32(id), status }))
+    Ok((status, id))
 }
 
 /// A confirmation, with the HTTP status that belongs to its word.
@@ -163,16 +217,37 @@ pub(super) fn taken(status: Taken, answer: impl Serialize) -> Response {
     (StatusCode::from_u16(status.status()).unwrap_or(StatusCode::OK), Json(answer)).into_response()
 }
 
+refusals!(OfOperation: BODY_MEDIA_TYPE ACCOUNT_UNKNOWN COMMUNITY_CLOSED OPERATION_SLOT OPERATION_KIND OPERATION_FIELD OPERATION_OWNER
+    OPERATION_SIGNATURE OPERATION_MDM OPERATION_NONCE OPERATION_UNITS OPERATION_NOT_EMPTY OPERATION_TERMS OPERATION_TOO_MANY
+    OPERATION_QUEUE_FULL OPERATION_VERSION OPERATION_CLAIM_USED LOG_OLD LOG_UNPROVEN);
+
+/// Takes an operation
+///
+/// Sent twice, it is answered with `duplicate`, also after a crash and after its settlement: its identity is a hash of it.
+#[utoipa::path(post, path = "/v1/operations", tag = "public",
+    request_body(content = schema::SignedOperation, example = json!(super::examples::operation())),
+    responses(
+        (status = 201, description = "New, and on disk", body = OperationTaken, example = json!(super::examples::operation_taken(Taken::Accepted))),
+        (status = 200, description = "This very operation waits or is applied", body = OperationTaken, example = json!(super::examples::operation_taken(Taken::Duplicate))),
+        OfOperation))]
 async fn operation(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
     let signed: SignedOperation = json_body(request, service.config.limits.body_bytes).await?;
-    let (status, id) = match operations::submit(&service, signed).await? {
+    let (status, id) = take_operation(service, signed).await?;
+    Ok(taken(status, OperationTaken { operation_id: Bytes32(id), status }))
+}
+
+/// Takes an operation, alone or one of many.
+pub(super) async fn take_operation(
+    service: Arc<Service>,
+    signed: SignedOperation,
+) -> Result<(Taken, [u8; 32]), Problem> {
+    Ok(match operations::submit(&service, signed).await? {
         operations::Submitted::Accepted(id) => {
             Metrics::count(&service.metrics.operations);
             (Taken::Accepted, id)
         }
         operations::Submitted::Duplicate(id) => (Taken::Duplicate, id),
-    };
-    Ok(taken(status, OperationTaken { operation_id: Bytes32(id), status }))
+    })
 }
 
 /// 32 bytes in a path.
@@ -184,6 +259,11 @@ fn bytes32(text: &str, what: &str) -> Result<[u8; 32], Problem> {
     Ok(bytes)
 }
 
+refusals!(OfOperationState: OPERATION_UNKNOWN PATH_MALFORMED);
+
+/// What became of an operation or a late packet
+#[utoipa::path(get, path = "/v1/operations/{id}", tag = "public", params(("id" = schema::Hex32, Path, description = "Its identity")),
+    responses((status = 200, description = "Its state", body = OperationState, example = json!(super::examples::operation_state())), OfOperationState))]
 async fn operation_state(
     State(service): State<Arc<Service>>,
     Path(id): Path<String>,
@@ -203,6 +283,11 @@ async fn operation_state(
     }))
 }
 
+refusals!(OfNote: NOTE_UNKNOWN NOTE_NOT_SETTLED PATH_MALFORMED ACCOUNT_ERASED);
+
+/// Where a note of L1's queue is in the state
+#[utoipa::path(get, path = "/v1/notes/{commitment}", tag = "public", params(("commitment" = schema::Element, Path, description = "Commitment of the note")),
+    responses((status = 200, description = "Its path", body = NotePath, example = json!(super::examples::note())), OfNote))]
 async fn note(State(service): State<Arc<Service>>, Path(commitment): Path<String>) -> Result<Json<NotePath>, Problem> {
     let commitment = field::from_bytes(&bytes32(&commitment, "commitment")?);
     let commitment =
@@ -210,17 +295,37 @@ async fn note(State(service): State<Arc<Service>>, Path(commitment): Path<String
     notes::note_path(&service, commitment).await.map(Json)
 }
 
+refusals!(OfReceipt: BODY_MEDIA_TYPE ACCOUNT_UNKNOWN ACCOUNT_ERASED REQUEST_TIMESTAMP REQUEST_SIGNATURE RECEIPT_NOT_SETTLED);
+
+/// A receipt, for the slot's owner
+///
+/// It changes nothing: sent twice, it is answered twice.
+#[utoipa::path(post, path = "/v1/receipts", tag = "public",
+    request_body(content = schema::ReceiptRequest, example = json!(super::examples::receipt_request())),
+    responses((status = 200, description = "The receipt", body = schema::Receipt), OfReceipt))]
 async fn receipt(State(service): State<Arc<Service>>, request: Request) -> Result<Json<Receipt>, Problem> {
     let request = json_body(request, service.config.limits.body_bytes).await?;
     receipts::receipt(&service, request).await.map(Json)
 }
 
+refusals!(OfGivenBack: BODY_MEDIA_TYPE ACCOUNT_UNKNOWN ACCOUNT_ERASED REQUEST_TIMESTAMP REQUEST_SIGNATURE);
+
+/// What a member that lost its folder has signed
+///
+/// It changes nothing: sent twice, it is answered twice.
+#[utoipa::path(post, path = "/v1/given-back", tag = "public",
+    request_body(content = schema::ReceiptRequest, example = json!(super::examples::receipt_request())),
+    responses((status = 200, description = "What was signed", body = GivenBack, example = json!(super::examples::given_back())), OfGivenBack))]
 async fn given(State(service): State<Arc<Service>>, request: Request) -> Result<Json<GivenBack>, Problem> {
     let request = json_body(request, service.config.limits.body_bytes).await?;
     given_back::given_back(&service, request).await.map(Json)
 }
 
-/// For everybody: how well, and the names of what is not.
+/// How well it is, and the names of what is not
+#[utoipa::path(get, path = "/healthz", tag = "public",
+    responses(
+        (status = 200, description = "Ok or degraded", body = Health, example = json!(super::examples::health(HealthStatus::Ok))),
+        (status = 503, description = "Unhealthy", body = Health, example = json!(super::examples::health(HealthStatus::Unhealthy)))))]
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let (status, reasons) = service.is_well();
     let reasons = reasons.into_iter().map(|(what, _)| what.to_owned()).collect();

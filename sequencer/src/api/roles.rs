@@ -46,6 +46,11 @@ const fn public(method: &'static str, path: &'static str, access: Access) -> Row
     Row { listener: Listener::Public, method, path, access, audited: false }
 }
 
+/// A page of the admin listener that holds no secret: a browser asks for it without a token.
+const fn open(path: &'static str) -> Row {
+    Row { listener: Listener::Admin, method: "GET", path, access: Access::Anybody, audited: false }
+}
+
 const fn admin(method: &'static str, path: &'static str, roles: &'static [Role]) -> Row {
     granted(method, path, roles, &[])
 }
@@ -76,6 +81,22 @@ pub const TABLE: &[Row] = &[
     public("GET", "/v1/notes/{commitment}", Anybody),
     public("POST", "/v1/receipts", Owner),
     public("POST", "/v1/given-back", Owner),
+    public("GET", "/v1/communities/{community}/periods", Anybody),
+    public("GET", "/v1/communities/{community}/tariffs", Anybody),
+    public("GET", "/v1/communities/{community}/events", Anybody),
+    public("POST", "/v1/packets/bulk", Anybody),
+    public("POST", "/v1/operations/bulk", Anybody),
+    public("GET", "/v1/openapi.json", Anybody),
+    public("GET", "/v1/docs", Anybody),
+    public("GET", "/v1/docs.js", Anybody),
+    public("GET", "/v1/docs.css", Anybody),
+    open("/admin/v1/docs"),
+    open("/admin/v1/docs.js"),
+    open("/admin/v1/docs.css"),
+    admin("GET", "/admin/v1/openapi.json", &[Operator, Mdm, TariffAuthority, Regulator, Auditor, Support])
+        .not_audited(),
+    admin("GET", "/admin/v1/events", &[Operator]).not_audited(),
+    admin("GET", "/admin/v1/communities/{community}/batches", &[Operator]).not_audited(),
     admin("GET", "/admin/v1/status", &[Operator]).not_audited(),
     admin("GET", "/admin/v1/support/status", &[Operator, Support]).not_audited(),
     admin("POST", "/admin/v1/communities", &[Operator]),

@@ -80,6 +80,20 @@ pub mod key {
         [&b"g"[..], &community.to_be_bytes()].concat()
     }
 
+    /// A step of a community, or of all, by its number.
+    #[must_use]
+    pub fn progress(community: Option<u32>, number: u64) -> Vec<u8> {
+        // No community has this index.
+        let of = community.unwrap_or(u32::MAX);
+        [&b"e"[..], &of.to_be_bytes(), &number.to_be_bytes()].concat()
+    }
+
+    /// What a community's staff has sent under an idempotency key.
+    #[must_use]
+    pub fn idempotency(community: u32, idempotency_key: &[u8; 32]) -> Vec<u8> {
+        [&b"i"[..], &community.to_be_bytes(), idempotency_key].concat()
+    }
+
     /// A queued note and where it was appended.
     #[must_use]
     pub fn note(note: &Fr, batch: u64, position: u8) -> Vec<u8> {
@@ -191,6 +205,8 @@ pub struct CommunityState {
     pub settled: Vec<SettledPeriod>,
     /// Under which keys the slots' records are.
     pub switches: Switches,
+    /// Steps of its periods and batches so far ([`super::progress`]).
+    pub progress: u64,
 }
 
 /// Everything.
@@ -217,6 +233,8 @@ pub struct LogState {
     pub erased: BTreeSet<KeyName>,
     /// Entries of the index.
     pub entries: u64,
+    /// Steps of all periods and batches so far ([`super::progress`]).
+    pub progress: u64,
 }
 
 impl CommunityState {
@@ -248,7 +266,8 @@ impl LogState {
     /// # Errors
     /// [`OrderError`]; the log state is unchanged then.
     pub fn add(&mut self, event: &Event, offset: u64) -> Result<Vec<Entry>, OrderError> {
-        let entries = match event {
+        let told = self.told(event);
+        let mut entries = match event {
             Event::Genesis(genesis) => self.genesis(genesis)?,
             Event::Community(added) => self.added(added, offset)?,
             Event::Packet(p) => {
@@ -332,6 +351,7 @@ impl LogState {
                 vec![put(key::batch(b's', settled.batch), offset.to_be_bytes())]
             }
         };
+        entries.extend(self.tell(&told));
         for (_, value) in &entries {
             if value.is_some() {
                 self.entries += 1;
@@ -402,6 +422,7 @@ impl LogState {
             pending: Pending::default(),
             settled: Vec::new(),
             switches: Switches::default(),
+            progress: 0,
         };
         self.communities.insert(added.index, Arc::new(state));
         Ok(vec![put(key::community(added.index), offset.to_be_bytes())])

@@ -119,7 +119,8 @@ impl Pending {
             return Err(OrderError("a second header operation"));
         }
         self.header = Some(WaitingHeader { id: event.id, offset });
-        Ok(Vec::new())
+        let under = event.key.map(|under| put(key::idempotency(event.community, &under.0), event.id));
+        Ok(under.into_iter().collect())
     }
 
     /// Records a selection. Everything it names must be pending. What it selects stays pending until the batch is

@@ -277,6 +277,9 @@ pub struct HeaderAccepted {
     /// BLAKE3 of community and JSON.
     #[serde(with = "hex_bytes")]
     pub id: [u8; 32],
+    /// BLAKE3 of the idempotency key that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Bytes32>,
 }
 
 /// Where an operation slot's operation comes from.

@@ -4,13 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod api;
+mod bulk;
 mod chain;
 mod common;
 mod crowd;
+mod described;
 mod emergency;
+mod events;
 mod joining;
 mod l1_away;
+mod malformed;
+mod once;
 mod operations;
+mod pieces;
 mod proving;
 mod recovery;
 mod restore;
