@@ -14,7 +14,7 @@ DAYS ?= 31
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers nightly generate lint touch
+.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-load soak-load nightly generate lint touch
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -32,8 +32,10 @@ help:
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "                 bench-provers one prover process and several, through PostgreSQL; about 3 minutes"
+	@echo "                 bench-load    a sequencer under load, about 8 minutes; SOAK=3600 for an hour at twice the target"
+	@echo "make soak-load reading, closing and proving under load for ten minutes, with real processes; MINUTES=60 for longer"
 	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases,"
-	@echo "                 a fleet of 1,000 homes, the soak"
+	@echo "                 a fleet of 1,000 homes, the soak, 1,000 times kill -9, 200 damaged logs, ten minutes under load"
 	@echo "make generate  verifiers, artifacts and golden files again"
 	@echo "make touch     what adding an operation, an endpoint or a meter format touches, against the table of ARCHITECTURE.md"
 	@echo "make lint      format, clippy and documentation, without warnings in our own code"
@@ -151,6 +153,15 @@ bench-report bench-growth bench-operations bench-scale bench-soak: setup
 bench-provers: setup check-postgres
 	.ci/with-postgres $(CARGO) run -p gridveil -- bench provers
 
+# SOAK: seconds at twice the target.
+bench-load: setup
+	$(CARGO) run -p gridveil -- bench load $(if $(SOAK),--seconds $(SOAK))
+
+# Every package's tests are built as `make test` builds them; one of them runs.
+MINUTES ?= 10
+soak-load: setup
+	GRIDVEIL_SOAK_S=$$(($(MINUTES) * 60)) $(CARGO) test --workspace --test suite -- --nocapture it_reads_closes_and_proves_under_load
+
 # What is too long for every change. A fresh seed each night; a failure prints it with the input.
 nightly: setup check-postgres
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
@@ -161,6 +172,9 @@ nightly: setup check-postgres
 	@# As the tests' build has left it.
 	@seed="$$(date +%s)"; echo "seed $$seed"; $(STEP) "a fleet of 1,000 homes" $(BUILT)/gridveil fleet --homes 1000 --seed "$$seed"
 	@$(STEP) "soak" $(CARGO) run -q -p gridveil -- bench soak
+	@GRIDVEIL_KILLS=1000 GRIDVEIL_TORN=200 GRIDVEIL_FUZZ_SEED="$$(date +%s)" $(STEP) "1,000 kills, 200 damaged logs" \
+	  $(CARGO) test --workspace --test suite -- --nocapture nothing_is_lost_however_often a_damaged_log_opens_whole
+	@$(STEP) "ten minutes under load" $(MAKE) soak-load
 
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{certificate, growth, log, operations, provers, run, scale, soak};
+use crate::{certificate, growth, load, log, operations, provers, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -31,6 +31,8 @@ pub enum Bench {
     Provers(provers::Args),
     /// How long a sequencer's log takes to open, and how much memory: benches/results/log.json.
     Log(log::Args),
+    /// A sequencer under load, while periods close, proofs are made and receipts are read: benches/results/load.json.
+    Load(load::Args),
 }
 
 /// Options of `bench report`.
@@ -66,5 +68,6 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Soak(args) => soak::run(&args),
         Bench::Provers(args) => provers::run(&args),
         Bench::Log(args) => log::run(&args),
+        Bench::Load(args) => load::run(&args),
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how
 //! cost grows with the shape; [`operations`], what operations and certificates add; [`certificate`], a wallet's proof;
-//! [`soak`], many proofs in one process; [`provers`], one prover process and several. Their figures carry their basis ([`figure`]).
+//! [`soak`], many proofs in one process; [`provers`], one prover process and several;
+//! [`load`], a sequencer under load. Their figures carry their basis ([`figure`]).
 
 pub mod bar;
 pub mod certificate;
@@ -17,6 +18,7 @@ pub mod contract;
 pub mod figure;
 pub mod growth;
 pub mod log;
+pub mod load;
 pub mod memory;
 pub mod native;
 pub mod operations;

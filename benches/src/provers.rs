@@ -26,7 +26,7 @@ use gridveil_prover::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use worker::{Task, child};
+pub(crate) use worker::{At, Task, Workers, child};
 
 use crate::{
     bar::Bar,
@@ -35,7 +35,6 @@ use crate::{
     soak::batch,
     table::{aligned, row},
 };
-use worker::{At, Workers};
 
 /// Form of the file; changes with its fields.
 pub const FORM: &str = "gridveil provers 1";

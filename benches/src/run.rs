@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     certificate,
     contract::Chain,
-    growth, log,
+    growth, load, log,
     native::{self, packets_verified_per_s},
     provers,
     report::{Report, ShapeReport, machine, rounded},
@@ -46,6 +46,8 @@ pub(crate) enum Task {
     Certificate(certificate::Task),
     Serve(provers::Task),
     Log(log::Task),
+    Sequencer(load::ServerTask),
+    Sender(load::SenderTask),
 }
 
 /// Is this process one that measures for another?
@@ -218,6 +220,8 @@ fn child(task: Task) -> anyhow::Result<()> {
         Task::Certificate(task) => certificate::child(&task)?,
         Task::Serve(task) => provers::child(&task)?,
         Task::Log(task) => log::child(&task)?,
+        Task::Sequencer(task) => load::server_child(&task)?,
+        Task::Sender(task) => load::sender_child(&task)?,
     }
     Ok(())
 }

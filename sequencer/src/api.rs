@@ -1,9 +1,12 @@
 //! HTTP (`docs/spec/api.md`): bounded bodies, bounded work, deadlines, and refusals as problem documents.
 
 pub mod admin;
+mod granted;
+pub(crate) mod guard;
 pub mod health;
 pub(crate) mod limits;
 pub mod public;
+pub mod roles;
 pub(crate) mod seen;
 
 use axum::{

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::{client::Proxies, store::GenesisState};
+use crate::{audit_log::publish::Heads, client::Proxies, staff::StaffConfig, store::GenesisState};
 
 /// The admin token: only its keyed hash is kept, and compared in constant time.
 #[derive(Clone)]
@@ -201,6 +201,9 @@ pub struct Pace {
     /// How long after all of the log was checked it is checked again: 1 week. It is checked after every start.
     #[serde(with = "friendly")]
     pub log_check_every: Duration,
+    /// How often the head of the audit log is published on L1, where its contract is named: 1 day. A head costs 35,000 gas.
+    #[serde(with = "friendly")]
+    pub audit_head_every: Duration,
     /// First wait before L1 or a prover is tried again; doubled each time: half a second.
     #[serde(with = "friendly")]
     pub retry_first: Duration,
@@ -219,6 +222,7 @@ impl Default for Pace {
             obstacles_every: Duration::from_secs(60),
             late_after: Duration::from_secs(6 * 3600),
             log_check_every: Duration::from_secs(7 * 24 * 3600),
+            audit_head_every: Duration::from_secs(24 * 3600),
             retry_first: first,
             retry_longest: longest,
         }
@@ -294,6 +298,12 @@ pub struct Config {
     pub late_after: Duration,
     /// How long after all of the log was checked it is checked again.
     pub log_check_every: Duration,
+    /// Staff by tokens of an issuer.
+    pub staff: StaffConfig,
+    /// Where heads of the audit log are published, if they are.
+    pub audit_heads: Option<Heads>,
+    /// How often.
+    pub audit_head_every: Duration,
     /// Bounds.
     pub limits: Limits,
     /// How long what is held is kept.
@@ -328,6 +338,9 @@ impl Config {
             obstacles_every: pace.obstacles_every,
             late_after: pace.late_after,
             log_check_every: pace.log_check_every,
+            staff: StaffConfig::default(),
+            audit_heads: None,
+            audit_head_every: pace.audit_head_every,
             limits: Limits::default(),
             retention: crate::retention::Retention::default(),
             backoff: Backoff::default(),
@@ -344,6 +357,7 @@ impl Config {
         self.obstacles_every = pace.obstacles_every;
         self.late_after = pace.late_after;
         self.log_check_every = pace.log_check_every;
+        self.audit_head_every = pace.audit_head_every;
         self.backoff = Backoff { first: pace.retry_first, longest: pace.retry_longest };
         self
     }

@@ -15,6 +15,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod audit_log;
 pub mod batch;
 pub mod client;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod ends;
 pub mod erasing;
 pub mod exporting;
 pub mod given_back;
+pub mod grants;
 pub mod joining;
 pub mod l1;
 pub mod l1_watch;
@@ -39,6 +41,7 @@ pub mod problem;
 pub mod receipts;
 pub mod retention;
 pub mod service;
+pub mod staff;
 pub mod store;
 pub mod tariffs;
 pub mod upgrade;
@@ -59,6 +62,7 @@ pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
 pub use retention::{Keep, Retention};
+use store::data_keys::read_master_key;
 pub use store::{
     GenesisState, StoreError,
     data_keys::{create_master_key, ensure_master_key},
@@ -85,6 +89,12 @@ pub enum Error {
     /// L1 has a batch that the log does not have.
     #[error("{}", l1::FOREIGN)]
     Foreign,
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] audit_log::AuditLogError),
+    /// The list of revoked grants.
+    #[error(transparent)]
+    Revocations(#[from] grants::RevocationsError),
     /// A listener or thread.
     #[error("{what}: {source}")]
     Io {
@@ -117,11 +127,16 @@ struct Opened {
     config: Config,
     store: store::Opened,
     genesis: Genesis,
+    staff: Option<staff::token::Staff>,
+    audit: audit_log::AuditLog,
+    revocations: grants::Revocations,
 }
 
 async fn open(config: Config) -> Result<Opened, Error> {
-    if !config.admin_bind.ip().is_loopback() {
-        return Err(Error::Config("the admin listener must bind to a loopback address"));
+    if !config.admin_bind.ip().is_loopback() && !config.staff.is_on() {
+        return Err(Error::Config(
+            "the admin listener must bind to a loopback address, unless staff have tokens ([staff])",
+        ));
     }
     let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
     let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
@@ -131,7 +146,15 @@ async fn open(config: Config) -> Result<Opened, Error> {
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
     }
-    Ok(Opened { config, store, genesis })
+    let (staff, now) = (staff::token::Staff::of(&config.staff)?, config.clock.now());
+    let (data, master) = (config.data_dir.clone(), config.master_key_file.clone());
+    let beside = tokio::task::spawn_blocking(move || {
+        let master = read_master_key(&master).map_err(StoreError::from)?;
+        let audit = audit_log::AuditLog::open(&audit_log::path_in(&data), &master, now)?;
+        Ok::<_, Error>((audit, grants::Revocations::open(&data)?))
+    });
+    let (audit, revocations) = beside.await.map_err(|_| Error::Config("the audit log did not open"))??;
+    Ok(Opened { config, store, genesis, staff, audit, revocations })
 }
 
 /// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
@@ -176,7 +199,7 @@ impl Opened {
         early: Early,
     ) -> Result<Handle, Error> {
         let answered = self.check_l1(&*l1).await?;
-        let Self { config, store: opened, genesis } = self;
+        let Self { config, store: opened, genesis, staff, audit, revocations } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
         let basis = opened.basis;
         let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
@@ -216,6 +239,10 @@ impl Opened {
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
             exports: tokio::sync::Semaphore::new(1),
+            staff,
+            audit,
+            revocations,
+            refusals: api::guard::Refusals::default(),
             config,
         });
         let last = basis.map_or(0, |basis| basis.tip.height);
@@ -278,6 +305,7 @@ fn start(
         tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
         tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
         tokio::spawn(retention::keep(Arc::clone(&service))),
+        tokio::spawn(audit_log::publish::publish_all(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -330,6 +358,7 @@ impl Handle {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         log_keeping::snapshot(&self.service).await;
+        audit_log::publish::last(&self.service).await;
         self.kill().await;
         tracing::info!("sequencer stopped");
     }

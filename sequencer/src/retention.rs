@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use documented::DocumentedFields;
 use gridveil_protocol::{community::Community, units::Interval};
 use jiff::{
-    Span, SpanRelativeTo, Timestamp, Unit,
-    fmt::serde::unsigned_duration::friendly::compact::required as friendly,
+    Span, SpanRelativeTo, Timestamp, Unit, fmt::serde::unsigned_duration::friendly::compact::required as friendly,
     tz::TimeZone,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -105,6 +104,10 @@ pub struct Retention {
     /// 30 days or more. Then it is erased by itself, as by `gridveil operator member erase`, once its last batch is final on
     /// L1. Nothing is erased while L1's deadline for forced withdrawals is longer, or L1 does not answer.
     pub ended_accounts: Keep,
+    /// How long files of the spool directory stay that nobody has touched: `168h`, a week, and never less than a day. In them
+    /// are readings. A job that is still needed is put in again.
+    #[serde(serialize_with = "friendly::serialize", deserialize_with = "a_day")]
+    pub spool_files: Duration,
     /// How often it is looked whether something is not to be kept any more: 1 hour.
     #[serde(with = "friendly")]
     pub look_every: Duration,
@@ -112,8 +115,18 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { ended_accounts: Keep::UntilErased, look_every: Duration::from_secs(3600) }
+        Self {
+            ended_accounts: Keep::UntilErased,
+            spool_files: Duration::from_secs(7 * 86_400),
+            look_every: Duration::from_secs(3600),
+        }
     }
+}
+
+/// A proof may take hours, and a prover may be away for a night.
+fn a_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let time = friendly::deserialize(deserializer)?;
+    if time >= Duration::from_secs(86_400) { Ok(time) } else { Err(D::Error::custom("it takes 24h or more")) }
 }
 
 /// The second at which the period of a batch ended.
@@ -133,7 +146,7 @@ pub fn erased_from(service: &Service, community: &Community, batch: u64) -> Resu
 
 /// Erases what is not to be kept any more, for as long as the sequencer runs.
 pub async fn keep(service: Arc<Service>) {
-    let Retention { ended_accounts, look_every } = service.config.retention;
+    let Retention { ended_accounts, look_every, .. } = service.config.retention;
     if ended_accounts == Keep::UntilErased {
         return;
     }
@@ -185,7 +198,8 @@ fn due(service: &Service) -> Result<Vec<Due>, StoreError> {
         for (index, state) in &snapshot.log_state.communities {
             let Some(community) = snapshot.communities.get(index) else { continue };
             for (slot, _) in state.switches.current() {
-                let kept = |account: &EndedAccount| !service.reader.data_keys().is_erased((*index, slot, account.first));
+                let kept =
+                    |account: &EndedAccount| !service.reader.data_keys().is_erased((*index, slot, account.first));
                 let ended = state.switches.ended(slot).into_iter().filter(kept);
                 all.extend(ended.map(|account| (*index, slot, account, Arc::clone(community))));
             }
@@ -208,11 +222,15 @@ mod tests {
 
     #[test]
     fn rules_are_written_in_words_and_bounded() {
-        for text in ["until erased", "30 days", "90 days", "18 months", "10 years", "1 year 6 months", "52 weeks", "100 years"] {
+        for text in
+            ["until erased", "30 days", "90 days", "18 months", "10 years", "1 year 6 months", "52 weeks", "100 years"]
+        {
             let keep: Keep = text.parse().unwrap();
             assert_eq!(keep.to_string().parse::<Keep>().unwrap(), keep, "{text}");
         }
-        for text in ["", "never", "29 days", "0 days", "-90 days", "1 hour", "101 years", "90", "90 days and more", "forever"] {
+        for text in
+            ["", "never", "29 days", "0 days", "-90 days", "1 hour", "101 years", "90", "90 days and more", "forever"]
+        {
             assert_eq!(text.parse::<Keep>(), Err(TAKES), "{text}");
         }
     }

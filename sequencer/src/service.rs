@@ -12,8 +12,12 @@ use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
 
 pub use crate::metrics::Metrics;
 use crate::{
+    api::guard::Refusals,
+    audit_log::AuditLog,
     config::Config,
+    grants::Revocations,
     problem::Problem,
+    staff::token::Staff,
     store::{reader::StoreReader, record::Genesis},
     writer::{Snapshot, Writer},
 };
@@ -105,6 +109,14 @@ pub struct Service {
     pub receipts: tokio::sync::Semaphore,
     /// Exports in work.
     pub exports: tokio::sync::Semaphore,
+    /// How tokens of staff are checked, if there are any.
+    pub staff: Option<Staff>,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Grants that were taken back.
+    pub revocations: Revocations,
+    /// What bounds refused tries in the audit log.
+    pub refusals: Refusals,
 }
 
 impl Service {

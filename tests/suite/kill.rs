@@ -1,8 +1,12 @@
 //! LOG.1: `kill -9`, again and again, while one day of four homes is settled by real processes. What was acknowledged is not
 //! lost, what was settled is not settled twice, and the outcome is the one the rules give.
 
+mod cycles;
 mod database;
+mod minutes;
+mod planted;
 mod spool;
+mod week;
 
 use std::{
     io::{Read as _, Write as _},
@@ -56,6 +60,7 @@ const PROVEN: Duration = Duration::from_secs(400);
 struct Operator {
     process: Process,
     public: Sequencer,
+    url: String,
     admin: String,
     token: String,
 }
@@ -195,7 +200,8 @@ impl World {
         let mut process = Process::start(&self.sequencer);
         let (public, admin) = process.addresses();
         let retry = Retry { attempts: 1, ..Retry::default() };
-        Operator { process, public: Sequencer::new(&public, retry).unwrap(), admin, token: self.token.clone() }
+        let own = Sequencer::new(&public, retry).unwrap();
+        Operator { process, public: own, url: public, admin, token: self.token.clone() }
     }
 
     fn prover(&self) -> Process {

@@ -11,6 +11,7 @@ mod fleet;
 mod front;
 mod kill;
 mod live;
+mod load;
 mod market;
 mod member;
 mod simulate;

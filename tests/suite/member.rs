@@ -4,6 +4,7 @@
 mod certificates;
 mod commands;
 mod device;
+mod exporting;
 mod money;
 mod recovery;
 mod service;

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use crate::deployment::Terms;
 use crate::lie::Lie;
 use crate::types::{
-    Address, Announcement, AuditHead, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
-    ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
-    TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
+    Address, Announcement, AuditHead, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry,
+    DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
 /// A contract that gives no reason often is another one: a call to a function that it does not have ends so.

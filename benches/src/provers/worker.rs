@@ -47,7 +47,7 @@ impl Task {
         at.task(What::StandIn(takes))
     }
 
-    pub(super) fn real(at: &At, cache: PathBuf) -> Self {
+    pub(crate) fn real(at: &At, cache: PathBuf) -> Self {
         at.task(What::Real(cache))
     }
 }
@@ -108,7 +108,7 @@ fn spool(dir: &Path, key: SpoolKey) -> anyhow::Result<Spool> {
 }
 
 /// The queue, as who hands over jobs sees it.
-pub(super) struct At {
+pub(crate) struct At {
     dir: PathBuf,
     shape: Shape,
     queue: Between,
@@ -137,6 +137,11 @@ impl At {
             None => Between::Directory(spool(dir, key)?),
         };
         Ok(Self { dir: dir.to_path_buf(), shape, queue })
+    }
+
+    /// A directory, whatever the environment names.
+    pub(crate) fn directory(dir: &Path, shape: Shape) -> anyhow::Result<Self> {
+        Ok(Self { dir: dir.to_path_buf(), shape, queue: Between::Directory(spool(dir, key(dir)?)?) })
     }
 
     fn task(&self, prover: What) -> Task {
@@ -241,14 +246,14 @@ impl At {
 }
 
 /// Worker processes, killed when they are dropped.
-pub(super) struct Workers<'a> {
+pub(crate) struct Workers<'a> {
     at: &'a At,
     processes: Vec<Child>,
 }
 
 impl<'a> Workers<'a> {
     /// So many, each there and idle.
-    pub(super) fn start(at: &'a At, task: &Task, count: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(at: &'a At, task: &Task, count: usize) -> anyhow::Result<Self> {
         let mut workers = Self { at, processes: Vec::new() };
         let task = serde_json::to_string(&run::Task::Serve(task.clone()))?;
         for _ in 0..count {

@@ -151,7 +151,7 @@ impl City {
         first..first.saturating_add(self.slots()).min(self.homes)
     }
 
-    fn first_interval(&self) -> Interval {
+    pub(crate) fn first_interval(&self) -> Interval {
         Interval(MIDNIGHT_S / u32::from(self.interval_length()))
     }
 

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod beginning;
 pub mod code;
 pub mod export;
+pub mod grant;
 #[cfg(test)]
 mod page;
 pub mod problem;

@@ -1,4 +1,4 @@
-//! The admin listener: loopback, with a bearer token.
+//! The admin listener: staff, by their tokens ([`super::guard`]).
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,8 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
-    http::{StatusCode, header},
-    middleware::{self, Next},
+    http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -30,7 +30,7 @@ use gridveil_protocol::{
 };
 
 use super::{
-    json_body,
+    granted, guard, json_body,
     limits::{self, Work},
     number,
     public::taken,
@@ -41,6 +41,7 @@ use crate::{
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
+    staff::Role,
     store::log_state::{BatchEntry, CommunityState, SettledPeriod},
     tariffs, upgrade,
     writer::Snapshot,
@@ -68,28 +69,13 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
         .route("/admin/v1/upgrade", post(plan_upgrade))
         .route("/admin/v1/status", get(status))
+        .merge(granted::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), WORK, request, next)))
-        .layer(middleware::from_fn(move |request, next| {
-            let service = Arc::clone(&for_token);
-            async move { with_token(&service, request, next).await }
-        }))
+        .layer(middleware::from_fn(move |request, next| guard::guarded(Arc::clone(&for_token), request, next)))
         .layer(middleware::from_fn(move |request, next| limits::counted(Arc::clone(&for_counts), request, next)))
-}
-
-async fn with_token(service: &Service, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    if given.is_some_and(|token| service.config.admin_token.is(token)) {
-        next.run(request).await
-    } else {
-        Problem::new(problem::ADMIN_TOKEN, "send Authorization: Bearer <token>").into_response()
-    }
 }
 
 async fn close(
@@ -157,7 +143,11 @@ async fn operate_header(
     request: Request,
 ) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
+    let acts_as = request.extensions().get::<guard::ActsAs>().copied();
     let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
+    if operation.transfer.is_some() && acts_as != Some(guard::ActsAs(Role::Operator)) {
+        return Err(Problem::new(problem::STAFF_ROLE, "money of a pool is the operator's"));
+    }
     let (status, id) = match operations::submit_header(&service, community, operation).await? {
         Submitted::Accepted(id) => (Taken::Accepted, id),
         Submitted::Duplicate(id) => (Taken::Duplicate, id),

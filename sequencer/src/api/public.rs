@@ -24,7 +24,7 @@ use gridveil_protocol::{
 use serde::Serialize;
 
 use super::{
-    body, json_body,
+    body, guard, json_body,
     limits::{self, Clients, Rate, Work},
     media_type, number, parse_json, unknown_route, wrong_method,
 };
@@ -59,6 +59,7 @@ pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), work, request, next)))
+        .layer(middleware::from_fn(guard::listed))
         .layer(middleware::from_fn(move |request, next| {
             limits::of_client(Arc::clone(&for_clients), clients.clone(), request, next)
         }))

@@ -14,6 +14,7 @@ mod operations;
 mod proving;
 mod recovery;
 mod restore;
+mod roles;
 mod seen;
 mod snapshots;
 mod thief;

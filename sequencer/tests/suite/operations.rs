@@ -10,8 +10,8 @@ mod late;
 mod money;
 mod queues;
 mod refusals;
-mod retaining;
 mod reorganisation;
+mod retaining;
 
 use std::sync::{Arc, atomic::Ordering};
 

@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
 };
 
 use crate::{
@@ -105,8 +104,8 @@ async fn snapshots_are_written_at_a_stop_and_every_so_many_records() {
         node.run_period(&world, community, period).await;
         node.settled(community, periods).await;
     }
-    let last = || node.handle.service().metrics.snapshot_records.load(Ordering::SeqCst);
-    let height = node.status().await["log_height"].as_u64().unwrap();
+    let last = || node.handle.service().metrics.snapshot_records.get();
+    let height = node.status().await["log_height"].as_i64().unwrap();
     until("written", async || last() + 8 > height).await;
     node.handle.kill().await;
     assert_eq!(files(&world.data()).len(), 2);
@@ -295,8 +294,8 @@ async fn damage_before_the_snapshot_is_found_in_the_background() {
 
 async fn all_is_well(node: &Node) {
     let service = node.handle.service();
-    let height = node.status().await["log_height"].as_u64().unwrap();
-    until("checked", async || service.metrics.log_checked_records.load(Ordering::SeqCst) >= height).await;
+    let height = node.status().await["log_height"].as_i64().unwrap();
+    until("checked", async || service.metrics.log_checked_records.get() >= height).await;
     assert_eq!(node.health().await.1["status"], "ok");
 }
 
@@ -308,10 +307,10 @@ async fn an_index_that_is_wrong_is_found_in_the_background() {
     let (data, index) = (world.data(), world.data().join("index"));
     let entries = || sled::open(&index).unwrap().iter().map(|entry| entry.unwrap()).collect::<Vec<_>>();
     let good = entries();
-    let damages: [&dyn Fn(); 2] = [
-        &|| drop(sled::open(&index).unwrap().insert(&good[3].0, &b"elsewhere"[..]).unwrap()),
-        &|| drop(sled::open(&index).unwrap().insert(b"pSTALE", &b"of no packet"[..]).unwrap()),
-    ];
+    let damages: [&dyn Fn(); 2] =
+        [&|| drop(sled::open(&index).unwrap().insert(&good[3].0, &b"elsewhere"[..]).unwrap()), &|| {
+            drop(sled::open(&index).unwrap().insert(b"pSTALE", &b"of no packet"[..]).unwrap())
+        }];
     for damage in damages {
         damage();
         assert_ne!(entries(), good);

@@ -58,6 +58,10 @@ fn every_command_has_help_with_an_example() {
         "operator log",
         "operator member",
         "operator member export",
+        "operator audit-log",
+        "operator staff",
+        "operator staff key",
+        "operator staff token",
         "operator key new",
         "operator key show",
         "operator upgrade",
@@ -77,7 +81,7 @@ fn every_command_has_help_with_an_example() {
         .into_iter()
         .chain(["force", "exit"].map(|name| format!("member {name}")))
         .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
-        .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
+        .chain(["sign", "substitute", "header", "grant", "revoke-grant"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
         .chain(
             ["pause", "unpause", "community add", "community close", "community serve", "role grant"]
@@ -86,7 +90,7 @@ fn every_command_has_help_with_an_example() {
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
         .chain(
-            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase"]
+            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase", "audit-log deploy"]
                 .map(|name| format!("operator {name}")),
         )
         .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
@@ -160,7 +164,8 @@ fn every_command_of_the_pages_of_data_protection_is_there() {
     assert!(all.len() >= 12, "{all:?}");
     for command in &all {
         let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-        let words: Vec<&str> = command.split_whitespace().take_while(|word| is_word(word) && !word.starts_with('-')).collect();
+        let words: Vec<&str> =
+            command.split_whitespace().take_while(|word| is_word(word) && !word.starts_with('-')).collect();
         // What follows a command may be an argument.
         let shown = (1..=words.len()).rev().find_map(|n| {
             let output = gridveil(&[&words[..n], &["--help"]].concat());

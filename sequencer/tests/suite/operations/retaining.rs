@@ -20,7 +20,7 @@ fn ruled(world: &World, clock: &Arc<AtomicU64>, rule: &str) -> Config {
     let clock = Arc::clone(clock);
     config.clock = Clock::new(move || clock.load(Ordering::SeqCst));
     let ended_accounts: Keep = rule.parse().unwrap();
-    config.retention = Retention { ended_accounts, look_every: Duration::from_millis(10) };
+    config.retention = Retention { ended_accounts, look_every: Duration::from_millis(10), ..Retention::default() };
     config
 }
 
@@ -84,6 +84,8 @@ async fn a_rule_erases_nothing_that_waits() {
     world.prover.stuck.store(false, Ordering::SeqCst);
     node.settled(5, 2).await;
     until("erased", async || erased_from(&node).await.0).await;
+    node.handle.shutdown().await;
+    let node = world.start().await;
     verified(&node, &world, &owner_key(1), 1, 1).await;
     node.handle.shutdown().await;
 }
