@@ -386,10 +386,8 @@ pub fn memory() -> MemoryL1 {
         shapes: vec![(3, SLOTS, M)],
         circuit_version: VERSION,
         proof_length: Some(PROOF_LENGTH),
-        proofs_name_their_root: false,
-        enforce_future_tariffs: true,
         terms: MemoryTerms { treasury: TREASURY, ..MemoryTerms::default() },
-        balance_wei: 0,
+        ..MemoryL1Config::default()
     })
 }
 
