@@ -1,5 +1,5 @@
 # make demo | test | install | bench | generate | lint | touch. Each sets up what it needs; only the cargo and npm registries are reached, and the
-# distribution's packages for PostgreSQL and softhsm2 where they are missing.
+# distribution's packages for PostgreSQL, softhsm2 and Prometheus where they are missing.
 
 SHELL := /bin/sh
 # The minimum Rust version, from the one place that has it.
@@ -14,7 +14,7 @@ DAYS ?= 31
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres check-softhsm setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-load soak-load nightly generate lint touch
+.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-load soak-load nightly generate lint touch
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -74,6 +74,18 @@ check-softhsm:
 	fi; \
 	command -v softhsm2-util >/dev/null 2>&1 || echo "make: softhsm2 is missing: the tests of a token are left out (Debian: apt install softhsm2)"
 
+# Tests of metrics and alerts run a Prometheus of their own and its tools. Where it cannot be installed they are left out, and say so.
+check-prometheus:
+	@have() { command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1; }; \
+	if ! have && command -v apt-get >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ]; then as=; elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as="sudo -n"; else as=no; fi; \
+	  if [ "$$as" != no ]; then \
+	    echo "make: prometheus is missing: installing it"; \
+	    $$as apt-get update -q >/dev/null && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends prometheus >/dev/null; \
+	  fi; \
+	fi; \
+	have || echo "make: prometheus is missing: the tests of metrics and alerts on it are left out (Debian: apt install prometheus)"
+
 # Installed again when the lock file changes.
 $(NPM_STAMP): $(NPM_DIR)/package-lock.json $(NPM_DIR)/package.json | check-node
 	@echo "make: installing the contracts' tools (anvil, forge, solc)"
@@ -108,7 +120,7 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 
 # What takes seconds or needs no build comes first; then Rust; then every generated file against its generator; then the contract suite with its
 # gas snapshots. Each step says its minutes.
-test: setup check-postgres check-softhsm
+test: setup check-postgres check-softhsm check-prometheus
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "contracts: format, documentation" sh -c 'cd $(NPM_DIR) && npm run -s check:format'
 	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -117,6 +129,7 @@ test: setup check-postgres check-softhsm
 	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
 	@command -v softhsm2-util >/dev/null 2>&1 && export GRIDVEIL_REQUIRE_TOKEN=1; \
+	  command -v promtool >/dev/null 2>&1 && export GRIDVEIL_REQUIRE_PROMETHEUS=1; \
 	  GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(STEP) "tests" $(CARGO) test --workspace
 	@$(STEP) "contracts: build, artifacts" sh -c 'cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check'
 	@# As the tests' build has left it: `cargo run` would compile five crates again, without the tests' features.

@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gridveil_cli::{common::text::one_line, config, deployment, household, rpc_file};
+use gridveil_telemetry::TelemetryArgs;
 
 #[derive(Parser)]
 #[command(
@@ -67,19 +68,22 @@ enum Command {
 
 /// Warnings go to stderr, and of a service what becomes of its work (`RUST_LOG` chooses others). What is logged never holds a
 /// reading, key, salt, path or address.
-pub(crate) fn begin(cli: &Cli) {
+///
+/// # Errors
+/// One line for a person.
+pub(crate) fn begin(cli: &Cli) -> Result<(), String> {
     let default = match &cli.command {
         Command::Sequencer(_) => "warn,rustls_platform_verifier=off,gridveil_sequencer=info",
         Command::Prover(_) => "warn,rustls_platform_verifier=off,gridveil_prover=info",
         _ => "warn,rustls_platform_verifier=off",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    let (service, args) = match &cli.command {
+        Command::Sequencer(args) => ("gridveil-sequencer", Some(args.telemetry())),
+        Command::Prover(args) => ("gridveil-prover", args.telemetry()),
+        _ => ("gridveil", None),
+    };
+    let none = TelemetryArgs::default();
+    gridveil_telemetry::begin(service, default, args.unwrap_or(&none)).map_err(|error| one_line(&error.into()))
 }
 
 /// The command line, with what files say where no option does.
@@ -115,5 +119,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), String> {
         Command::VerifyDeployment(args) => gridveil_cli::verify_deployment::run(&args),
         Command::Bench(args) => gridveil_benches::cli::run(args),
     };
+    gridveil_telemetry::end();
     result.map_err(|error| one_line(&error))
 }

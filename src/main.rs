@@ -34,8 +34,7 @@ fn main() -> ExitCode {
         }
         Err(error) => return usage(&error),
     };
-    build::begin(&cli);
-    build::run(cli).map_or_else(|line| failed(&line), |()| ExitCode::SUCCESS)
+    build::begin(&cli).and_then(|()| build::run(cli)).map_or_else(|line| failed(&line), |()| ExitCode::SUCCESS)
 }
 
 fn failed(line: &str) -> ExitCode {

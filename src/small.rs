@@ -40,7 +40,9 @@ enum Command {
 }
 
 /// Nothing here writes a log.
-pub(crate) const fn begin(_: &Cli) {}
+pub(crate) const fn begin(_: &Cli) -> Result<(), String> {
+    Ok(())
+}
 
 /// The command line, with what a household's file says where no option does.
 ///

@@ -86,6 +86,12 @@ impl DeploymentReport {
         self.checks.push(Check { subject: subject.into(), outcome });
     }
 
+    /// Adds a check that somebody else made, of the deployment of this file.
+    pub fn add(&mut self, file: &DeploymentFile, subject: impl Into<String>, outcome: Outcome) {
+        self.push(subject, outcome);
+        self.judge(file.setup.is_insecure());
+    }
+
     fn judge(&mut self, insecure: bool) {
         let verdict = if self.is_ok() { "ok" } else { "failed" };
         self.verdict = if insecure { format!("{INSECURE}, {verdict}") } else { verdict.to_owned() };

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{certificate, growth, load, operations, provers, run, scale, soak};
+use crate::{certificate, growth, load, log, operations, provers, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -29,6 +29,8 @@ pub enum Bench {
     Soak(soak::Args),
     /// The same batches by one prover process and by several: benches/results/provers.json.
     Provers(provers::Args),
+    /// How long a sequencer's log takes to open, and how much memory: benches/results/log.json.
+    Log(log::Args),
     /// A sequencer under load, while periods close, proofs are made and receipts are read: benches/results/load.json.
     Load(load::Args),
 }
@@ -65,6 +67,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Scale(args) => scale::run(&args),
         Bench::Soak(args) => soak::run(&args),
         Bench::Provers(args) => provers::run(&args),
+        Bench::Log(args) => log::run(&args),
         Bench::Load(args) => load::run(&args),
     }
 }

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod contract;
 pub mod figure;
 pub mod growth;
+pub mod log;
 pub mod load;
 pub mod memory;
 pub mod native;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     certificate,
     contract::Chain,
-    growth, load,
+    growth, load, log,
     native::{self, packets_verified_per_s},
     provers,
     report::{Report, ShapeReport, machine, rounded},
@@ -45,6 +45,7 @@ pub(crate) enum Task {
     Curve(growth::Task),
     Certificate(certificate::Task),
     Serve(provers::Task),
+    Log(log::Task),
     Sequencer(load::ServerTask),
     Sender(load::SenderTask),
 }
@@ -218,6 +219,7 @@ fn child(task: Task) -> anyhow::Result<()> {
         Task::Curve(task) => growth::child(task)?,
         Task::Certificate(task) => certificate::child(&task)?,
         Task::Serve(task) => provers::child(&task)?,
+        Task::Log(task) => log::child(&task)?,
         Task::Sequencer(task) => load::server_child(&task)?,
         Task::Sender(task) => load::sender_child(&task)?,
     }

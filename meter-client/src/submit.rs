@@ -76,6 +76,9 @@ pub enum ApiError {
     /// It opens another period than was asked for.
     #[error("sequencer opens another period than was asked for")]
     OtherPeriod,
+    /// It exports another account than was asked for.
+    #[error("sequencer exports another account than was asked for")]
+    OtherAccount,
     /// Its domain is not that of its chain, contract and circuit version.
     #[error("sequencer's domain is not that of the chain, contract and circuit version it names")]
     Domain,

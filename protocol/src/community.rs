@@ -55,9 +55,7 @@ fn read_certificates<'de, D: Deserializer<'de>>(d: D) -> Result<SparseTree, D::E
         return Err(D::Error::custom("a notes root is zero"));
     }
     let mut tree = SparseTree::new(CERTIFICATES_DEPTH);
-    for (i, root) in (0u64..).zip(roots) {
-        tree.set(i, root.0);
-    }
+    tree.set_all((0u64..).zip(roots.iter().map(|root| root.0)));
     Ok(tree)
 }
 

@@ -22,6 +22,7 @@ use gridveil_protocol::{
     params::{SHAPES, Shape},
     version::CircuitVersion,
 };
+use gridveil_telemetry::{TelemetryArgs, TelemetryError};
 
 use crate::{
     job::{JobEncoding, ProofJob, ProofResult},
@@ -82,6 +83,18 @@ pub struct ProverArgs {
     /// Without a command: `run`.
     #[command(flatten)]
     run: serve::RunArgs,
+}
+
+impl ProverArgs {
+    /// How a worker logs and traces; `None` of a command that ends by itself.
+    #[must_use]
+    pub const fn telemetry(&self) -> Option<&TelemetryArgs> {
+        match &self.command {
+            None => Some(&self.run.telemetry),
+            Some(Command::Run(args)) => Some(&args.telemetry),
+            Some(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -181,6 +194,9 @@ pub enum CliError {
     /// The queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The listener for who watches.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// Signals or threads of the system.
     #[error("the system: {0}")]
     System(io::Error),

@@ -22,6 +22,7 @@ pub mod progress;
 pub mod proof;
 pub mod prover;
 pub mod queue;
+pub mod seen;
 pub mod spool;
 pub mod srs;
 pub mod statement;

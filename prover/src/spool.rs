@@ -19,6 +19,7 @@
 //! without it can put a job or a result in.
 
 mod key;
+mod old;
 mod presence;
 
 use std::{

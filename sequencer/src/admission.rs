@@ -1,6 +1,6 @@
 //! Admission of packets: checks that never mutate, then one decision of the writer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use gridveil_protocol::{
     codec::packet_id,
@@ -10,10 +10,12 @@ use gridveil_protocol::{
     schnorr::{PublicKey, SchnorrError},
     version::Domains,
 };
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use crate::{
     ends,
+    metrics::seconds,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -49,6 +51,10 @@ const EARLY_RETRY_S: u32 = 300;
 /// # Errors
 /// [`Problem`], with the code that says why not.
 pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admitted, Problem> {
+    admit_one(service, signed).instrument(tracing::info_span!("admit")).await
+}
+
+async fn admit_one(service: &Arc<Service>, signed: SignedPacket) -> Result<Admitted, Problem> {
     let id = packet_id(&signed);
     let at = (
         signed.packet.context.community,
@@ -92,9 +98,14 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         check_form(slot, &signed.packet, m).map_err(|error| Problem::of_packet(&error))?;
         return Err(nobodys(signed, mdm).await);
     }
-    let checked =
-        tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &mdm, &signed, m).map(|()| signed))
-            .await;
+    let metrics = Arc::clone(&service.metrics);
+    let checked = tokio::task::spawn_blocking(move || {
+        let start = Instant::now();
+        let checked = check_packet(&context, slot, &account, &mdm, &signed, m).map(|()| signed);
+        metrics.verify.observe(seconds(start.elapsed()));
+        checked
+    });
+    let checked = checked.await;
     let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
     let again = signed.clone();
     let admitted = service.writer.submit(move |snapshot| decide(snapshot, &signed, id)).await?;

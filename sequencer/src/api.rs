@@ -1,9 +1,13 @@
 //! HTTP (`docs/spec/api.md`): bounded bodies, bounded work, deadlines, and refusals as problem documents.
 
 pub mod admin;
+mod granted;
+pub(crate) mod guard;
 pub mod health;
 pub(crate) mod limits;
 pub mod public;
+pub mod roles;
+pub(crate) mod seen;
 
 use axum::{
     Json,
@@ -19,7 +23,8 @@ use crate::problem::{self, Problem};
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.document())).into_response();
+        let document = gridveil_api::Problem { instance: seen::instance(), ..self.document() };
+        let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {

@@ -48,7 +48,7 @@ fn unknown_community() -> Problem {
 }
 
 pub(crate) fn state_of(snapshot: &Snapshot, community: u32) -> Result<&CommunityState, Problem> {
-    snapshot.log_state.communities.get(&community).ok_or_else(unknown_community)
+    snapshot.log_state.communities.get(&community).map(Arc::as_ref).ok_or_else(unknown_community)
 }
 
 /// A batch that is applied and not settled, computed again, and the circuit version of its period.

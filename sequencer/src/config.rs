@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::{client::Proxies, store::GenesisState};
+use crate::{audit_log::publish::Heads, client::Proxies, staff::StaffConfig, store::GenesisState};
 
 /// The admin token: only its keyed hash is kept, and compared in constant time.
 #[derive(Clone)]
@@ -137,6 +137,11 @@ pub struct Limits {
     pub operations_of_slot: usize,
     /// Operations of all communities that wait for a settlement: 4,096.
     pub operations: usize,
+    /// Records of the log after which a snapshot of what follows from them is written: 50,000. One is written at an orderly
+    /// stop as well. So many, at most, and what came while it was written, are read at a start: about a second.
+    pub snapshot_records: u64,
+    /// Bytes of the log that are checked in a second while the sequencer runs: 32 MiB, a tenth of a processor.
+    pub log_check_bytes_per_s: u64,
 }
 
 impl Default for Limits {
@@ -161,6 +166,8 @@ impl Default for Limits {
             receipts: 2,
             operations_of_slot: 4,
             operations: 4096,
+            snapshot_records: 50_000,
+            log_check_bytes_per_s: 32 << 20,
         }
     }
 }
@@ -191,6 +198,12 @@ pub struct Pace {
     /// A period that has been over for so long and is not closed is reported: 6 hours.
     #[serde(with = "friendly")]
     pub late_after: Duration,
+    /// How long after all of the log was checked it is checked again: 1 week. It is checked after every start.
+    #[serde(with = "friendly")]
+    pub log_check_every: Duration,
+    /// How often the head of the audit log is published on L1, where its contract is named: 1 day. A head costs 35,000 gas.
+    #[serde(with = "friendly")]
+    pub audit_head_every: Duration,
     /// First wait before L1 or a prover is tried again; doubled each time: half a second.
     #[serde(with = "friendly")]
     pub retry_first: Duration,
@@ -208,6 +221,8 @@ impl Default for Pace {
             l1_head_age: Duration::from_secs(300),
             obstacles_every: Duration::from_secs(60),
             late_after: Duration::from_secs(6 * 3600),
+            log_check_every: Duration::from_secs(7 * 24 * 3600),
+            audit_head_every: Duration::from_secs(24 * 3600),
             retry_first: first,
             retry_longest: longest,
         }
@@ -281,8 +296,18 @@ pub struct Config {
     pub obstacles_every: Duration,
     /// A period that has been over for so long and is not closed is reported.
     pub late_after: Duration,
+    /// How long after all of the log was checked it is checked again.
+    pub log_check_every: Duration,
+    /// Staff by tokens of an issuer.
+    pub staff: StaffConfig,
+    /// Where heads of the audit log are published, if they are.
+    pub audit_heads: Option<Heads>,
+    /// How often.
+    pub audit_head_every: Duration,
     /// Bounds.
     pub limits: Limits,
+    /// How long what is held is kept.
+    pub retention: crate::retention::Retention,
     /// Waits between tries of L1 and provers.
     pub backoff: Backoff,
     /// Time, for the window of receipt requests. Whether a period is over is asked of L1.
@@ -312,7 +337,12 @@ impl Config {
             l1_head_age: Some(pace.l1_head_age),
             obstacles_every: pace.obstacles_every,
             late_after: pace.late_after,
+            log_check_every: pace.log_check_every,
+            staff: StaffConfig::default(),
+            audit_heads: None,
+            audit_head_every: pace.audit_head_every,
             limits: Limits::default(),
+            retention: crate::retention::Retention::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
         }
@@ -326,6 +356,8 @@ impl Config {
         self.l1_head_age = Some(pace.l1_head_age);
         self.obstacles_every = pace.obstacles_every;
         self.late_after = pace.late_after;
+        self.log_check_every = pace.log_check_every;
+        self.audit_head_every = pace.audit_head_every;
         self.backoff = Backoff { first: pace.retry_first, longest: pace.retry_longest };
         self
     }

@@ -2,7 +2,10 @@
 //! batch is sent and no period is closed that it would have to verify, and `/healthz` says so until another version is
 //! in its place. That one may count from the periods that are open (`upgrade`), which nobody could settle otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use gridveil_protocol::{params::Shape, units::Interval, version::CircuitVersion};
 use gridveil_verifier_contract::L1Error;
@@ -71,7 +74,7 @@ pub async fn stopped(service: &Service) -> Result<BTreeMap<u32, Shape>, Problem>
         let snapshot = service.writer.snapshot();
         let living =
             snapshot.log_state.communities.iter().filter(|(community, _)| !ends::is_closed(service, **community));
-        let of = |(community, state): (&u32, &CommunityState)| {
+        let of = |(community, state): (&u32, &Arc<CommunityState>)| {
             let (version, shape) = of_period(&snapshot, *community, state.next_interval)?;
             Ok((*community, version, shape))
         };

@@ -17,18 +17,19 @@ fn closed(community: u32) -> Problem {
     Problem::new(problem::COMMUNITY_CLOSED, detail)
 }
 
-/// Asks L1 how every community ends, as of a block that counts as final, and remembers it. That L1 does not answer is
-/// told by who settles.
+/// Asks L1 how every community ends that is not closed, all at once, as of a block that counts as final, and remembers it.
+/// That L1 does not answer is told by who settles.
 pub async fn look(service: &Service) -> BTreeMap<u32, CommunityEnd> {
-    let known: Vec<u32> = service.writer.snapshot().communities.keys().copied().collect();
-    if let Ok(l1) = service.l1.confirmed().await {
-        for community in known {
-            if !is_closed(service, community)
-                && let Ok(end) = l1.end_of(community).await
-            {
-                service.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(community, end);
-            }
-        }
+    let known = service.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let closed = |community: &u32| known.get(community).is_some_and(|end| end.stage == Stage::Closed);
+    let living = {
+        let snapshot = service.writer.snapshot();
+        snapshot.communities.keys().copied().filter(|community| !closed(community)).collect()
+    };
+    if let Ok(l1) = service.l1.confirmed().await
+        && let Ok(ends) = l1.ends_of(living).await
+    {
+        service.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(ends);
     }
     service.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -101,7 +101,7 @@ pub async fn finish(service: Arc<Service>, names: BTreeSet<KeyName>) {
 }
 
 fn state_of(log_state: &LogState, community: u32) -> Result<&CommunityState, Problem> {
-    let state = log_state.communities.get(&community);
+    let state = log_state.communities.get(&community).map(Arc::as_ref);
     state.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))
 }
 

@@ -25,6 +25,7 @@ async fn look(service: &Service) -> Option<String> {
         Err(_) => Some(format!("L1 does not answer within {} s", bound.as_secs_f32())),
         Ok(Err(error)) => Some(error.to_string()),
         Ok(Ok(block_s)) => {
+            service.metrics.l1_head.set(Some(block_s));
             let oldest = service.config.l1_head_age?;
             let age = Duration::from_secs(service.config.clock.now().saturating_sub(block_s));
             // No figure that changes: it is told once.

@@ -3,9 +3,10 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
+//!   `log_keeping` snapshots and checks of the log; `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
 //!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
-//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
+//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`;
+//!   `erasing` and `exporting` of one account; `retention` of all.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -14,25 +15,33 @@
 
 pub mod admission;
 pub mod api;
+pub mod audit_log;
 pub mod batch;
 pub mod client;
 pub mod config;
 mod deployment;
+mod early;
 pub mod emergency;
 pub mod ends;
 pub mod erasing;
+pub mod exporting;
 pub mod given_back;
+pub mod grants;
 pub mod joining;
 pub mod l1;
 pub mod l1_watch;
 mod listen;
+pub mod log_keeping;
+pub(crate) mod metrics;
 pub mod notes;
 pub mod obstacles;
 pub mod openings;
 pub mod operations;
 pub mod problem;
 pub mod receipts;
+pub mod retention;
 pub mod service;
+pub mod staff;
 pub mod store;
 pub mod tariffs;
 pub mod upgrade;
@@ -52,6 +61,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits, Pace};
 pub use deployment::deployment_in;
+pub use retention::{Keep, Retention};
+use store::data_keys::read_master_key;
 pub use store::{
     GenesisState, StoreError,
     data_keys::{create_master_key, ensure_master_key},
@@ -59,6 +70,7 @@ pub use store::{
 
 use crate::{
     api::limits::Rate,
+    early::Early,
     listen::Bounds,
     service::{Health, Metrics, Service},
     store::{Store, record::Genesis},
@@ -77,6 +89,12 @@ pub enum Error {
     /// L1 has a batch that the log does not have.
     #[error("{}", l1::FOREIGN)]
     Foreign,
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] audit_log::AuditLogError),
+    /// The list of revoked grants.
+    #[error(transparent)]
+    Revocations(#[from] grants::RevocationsError),
     /// A listener or thread.
     #[error("{what}: {source}")]
     Io {
@@ -109,11 +127,16 @@ struct Opened {
     config: Config,
     store: store::Opened,
     genesis: Genesis,
+    staff: Option<staff::token::Staff>,
+    audit: audit_log::AuditLog,
+    revocations: grants::Revocations,
 }
 
 async fn open(config: Config) -> Result<Opened, Error> {
-    if !config.admin_bind.ip().is_loopback() {
-        return Err(Error::Config("the admin listener must bind to a loopback address"));
+    if !config.admin_bind.ip().is_loopback() && !config.staff.is_on() {
+        return Err(Error::Config(
+            "the admin listener must bind to a loopback address, unless staff have tokens ([staff])",
+        ));
     }
     let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
     let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
@@ -123,7 +146,15 @@ async fn open(config: Config) -> Result<Opened, Error> {
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
     }
-    Ok(Opened { config, store, genesis })
+    let (staff, now) = (staff::token::Staff::of(&config.staff)?, config.clock.now());
+    let (data, master) = (config.data_dir.clone(), config.master_key_file.clone());
+    let beside = tokio::task::spawn_blocking(move || {
+        let master = read_master_key(&master).map_err(StoreError::from)?;
+        let audit = audit_log::AuditLog::open(&audit_log::path_in(&data), &master, now)?;
+        Ok::<_, Error>((audit, grants::Revocations::open(&data)?))
+    });
+    let (audit, revocations) = beside.await.map_err(|_| Error::Config("the audit log did not open"))??;
+    Ok(Opened { config, store, genesis, staff, audit, revocations })
 }
 
 /// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
@@ -131,7 +162,8 @@ async fn open(config: Config) -> Result<Opened, Error> {
 /// # Errors
 /// [`Error`].
 pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
-    open(config).await?.serve(l1, proofs).await
+    let early = Early::listen(&config).await?;
+    open(config).await?.serve(l1, proofs, early).await
 }
 
 impl Opened {
@@ -160,14 +192,21 @@ impl Opened {
     }
 
     /// Resumes every batch at the step the log names, and listens.
-    async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+    async fn serve(
+        self,
+        l1: Arc<dyn SettlementL1>,
+        proofs: Arc<dyn ProofSource>,
+        early: Early,
+    ) -> Result<Handle, Error> {
         let answered = self.check_l1(&*l1).await?;
-        let Self { config, store: opened, genesis } = self;
+        let Self { config, store: opened, genesis, staff, audit, revocations } = self;
         let rate = Arc::new(api::limits::rate(&config.limits)?);
+        let basis = opened.basis;
         let (unfinished, unproven) = (opened.unfinished, !answered && opened.index_rebuilt);
         let reader = opened.store.reader();
         let snapshot = Snapshot {
             height: opened.store.height(),
+            tip: opened.store.tip(),
             log_state: opened.log_state,
             communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
             tree: opened.tree,
@@ -176,10 +215,10 @@ impl Opened {
         let listeners = Listeners {
             public: TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?,
             admin: TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?,
-            health: TcpListener::bind(config.health_bind).await.map_err(io_error("health listener"))?,
         };
-        let (writer, thread) =
-            writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+        let metrics = Arc::clone(&early.metrics);
+        let (writer, thread) = writer::start(opened.store, snapshot, config.limits.queue, Arc::clone(&metrics))
+            .map_err(io_error("writer thread"))?;
         if unproven {
             writer.hold_back(l1::unproven_log());
         }
@@ -195,13 +234,22 @@ impl Opened {
             blocked: std::sync::Mutex::default(),
             ends: std::sync::Mutex::default(),
             health: Health::default(),
-            metrics: Metrics::default(),
+            metrics,
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+            exports: tokio::sync::Semaphore::new(1),
+            staff,
+            audit,
+            revocations,
+            refusals: api::guard::Refusals::default(),
             config,
         });
-        let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;
+        let last = basis.map_or(0, |basis| basis.tip.height);
+        service.metrics.snapshot_records.set(metrics::gauge(last));
+        let mut handle = start(Arc::clone(&service), listeners, early, &rate, thread)?;
+        handle.tasks.push(tokio::spawn(log_keeping::snapshots(Arc::clone(&service), last)));
+        handle.tasks.push(tokio::spawn(log_keeping::checks(Arc::clone(&service), basis)));
         if !unfinished.is_empty() {
             handle.tasks.push(tokio::spawn(erasing::finish(service, unfinished)));
         }
@@ -212,14 +260,14 @@ impl Opened {
 struct Listeners {
     public: TcpListener,
     admin: TcpListener,
-    health: TcpListener,
 }
 
 /// Between two times that clients are forgotten who have not asked for a while.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
-async fn forget(rate: Arc<Rate>) {
+async fn forget(rate: Arc<Rate>, metrics: Arc<Metrics>) {
     loop {
+        metrics.clients.set(metrics::gauge(rate.len()));
         tokio::time::sleep(FORGET_EVERY).await;
         rate.retain_recent();
         rate.shrink_to_fit();
@@ -229,32 +277,35 @@ async fn forget(rate: Arc<Rate>) {
 fn start(
     service: Arc<Service>,
     listeners: Listeners,
+    early: Early,
     rate: &Arc<Rate>,
     writer: std::thread::JoinHandle<()>,
 ) -> Result<Handle, Error> {
-    let (stop, stopped) = watch::channel(false);
     let address = |listener: &TcpListener, what| listener.local_addr().map_err(io_error(what));
-    let addresses = (
-        address(&listeners.public, "public listener")?,
-        address(&listeners.admin, "admin listener")?,
-        address(&listeners.health, "health listener")?,
-    );
-    let config = &service.config;
-    let (of_public, own) = (Bounds::public(&config.limits, &config.proxies), Bounds::own(&config.limits));
-    let listen = |listener, router, bounds: &Bounds| {
-        tokio::spawn(listen::serve(listener, router, bounds.clone(), stopped.clone()))
+    let (public, admin) =
+        (address(&listeners.public, "public listener")?, address(&listeners.admin, "admin listener")?);
+    let (config, metrics) = (&service.config, &service.metrics);
+    let listen = |listener, of, router, bounds: Bounds| {
+        let router = api::seen::through(&service, of, router);
+        tokio::spawn(listen::serve(listener, router, bounds, early.stop.subscribe()))
     };
-    let servers = vec![
-        listen(listeners.public, api::public::router(&service, rate), &of_public),
-        listen(listeners.admin, api::admin::router(&service), &own),
-        listen(listeners.health, api::health::router(&service), &own),
+    let of_public = Bounds::public(&config.limits, &config.proxies, metrics);
+    let own = Bounds::admin(&config.limits, metrics);
+    let mut servers = vec![
+        listen(listeners.public, metrics::PUBLIC, api::public::router(&service, rate), of_public),
+        listen(listeners.admin, metrics::ADMIN, api::admin::router(&service), own),
     ];
+    let (health, stop, server) = early.shows(&service);
+    servers.push(server);
     let mut tasks = vec![
         tokio::spawn(batch::prove_all(Arc::clone(&service))),
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
         tokio::spawn(obstacles::watch(Arc::clone(&service))),
         tokio::spawn(l1_watch::watch(Arc::clone(&service))),
-        tokio::spawn(forget(Arc::clone(rate))),
+        tokio::spawn(metrics::watch::watch(Arc::clone(&service))),
+        tokio::spawn(forget(Arc::clone(rate), Arc::clone(&service.metrics))),
+        tokio::spawn(retention::keep(Arc::clone(&service))),
+        tokio::spawn(audit_log::publish::publish_all(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -268,7 +319,6 @@ fn start(
         (snapshot.height, snapshot.communities.len(), snapshot.log_state.batches.len())
     };
     tracing::info!(records = height, communities, unsettled, "sequencer started");
-    let (public, admin, health) = addresses;
     Ok(Handle { public, admin, health, service, stop, servers, tasks, writer: Some(writer) })
 }
 
@@ -307,6 +357,8 @@ impl Handle {
         while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        log_keeping::snapshot(&self.service).await;
+        audit_log::publish::last(&self.service).await;
         self.kill().await;
         tracing::info!("sequencer stopped");
     }

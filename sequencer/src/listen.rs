@@ -8,6 +8,7 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 use axum::{Router, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -18,6 +19,7 @@ use tower::Service as _;
 use crate::{
     client::{Peer, PerClient, Proxies, Within},
     config::Limits,
+    metrics::{ADMIN, Away, HEALTH, Metrics, Of, PUBLIC},
     problem::{self, Problem},
 };
 
@@ -37,23 +39,46 @@ pub(crate) struct Bounds {
     pub proxies: Proxies,
     /// Bounds that all listeners share.
     pub limits: Limits,
+    /// Where connections are counted, and as which listener's.
+    pub counted: (Arc<Metrics>, Of),
 }
 
 impl Bounds {
     /// Of the public listener: no more connections than this process may have files open.
-    pub(crate) fn public(limits: &Limits, proxies: &Proxies) -> Self {
+    pub(crate) fn public(limits: &Limits, proxies: &Proxies, metrics: &Arc<Metrics>) -> Self {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
         let room = usize::try_from(files.saturating_sub(OTHER_FILES).max(files / 4)).unwrap_or(usize::MAX);
         let connections = limits.connections.min(room);
         // However few there are, one client has a quarter of them.
         let of_client = limits.connections_of_client.min((connections / 4).max(1));
-        Self { connections, of_client, proxies: proxies.clone(), limits: *limits }
+        Self {
+            connections,
+            of_client,
+            proxies: proxies.clone(),
+            limits: *limits,
+            counted: (Arc::clone(metrics), PUBLIC),
+        }
+    }
+
+    /// Of the operator's listener.
+    pub(crate) fn admin(limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        Self::own(limits, (Arc::clone(metrics), ADMIN))
+    }
+
+    /// Of the one for who watches.
+    pub(crate) fn health(limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        Self::own(limits, (Arc::clone(metrics), HEALTH))
     }
 
     /// Of a listener for the operator alone.
-    pub(crate) fn own(limits: &Limits) -> Self {
+    fn own(limits: &Limits, counted: (Arc<Metrics>, Of)) -> Self {
         let connections = limits.own_connections;
-        Self { connections, of_client: connections, proxies: Proxies::default(), limits: *limits }
+        Self { connections, of_client: connections, proxies: Proxies::default(), limits: *limits, counted }
+    }
+
+    fn turned_away(&self, reason: &'static str) {
+        let (metrics, Of { listener }) = &self.counted;
+        metrics.turned_away.get_or_create(&Away { listener, reason }).inc();
     }
 }
 
@@ -62,8 +87,26 @@ pub(crate) async fn is_set(told: &mut watch::Receiver<bool>) {
     let _ = told.wait_for(|told| *told).await;
 }
 
+/// Counts a connection for as long as it is open.
+struct Open(Gauge);
+
+impl Open {
+    fn of(bounds: &Bounds) -> Self {
+        let gauge = bounds.counted.0.connections.get_or_create_owned(&bounds.counted.1);
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// What a connection holds.
 struct Held {
+    _open: Open,
     _place: OwnedSemaphorePermit,
     _within: Option<Within>,
 }
@@ -79,6 +122,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => (stream, address.ip()),
                 Err(error) => {
+                    bounds.turned_away("system");
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(PAUSE).await;
                     continue;
@@ -87,6 +131,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
         };
         while connections.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            bounds.turned_away("full");
             turn_away(stream, "too many connections");
             continue;
         };
@@ -94,12 +139,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
             None
         } else {
             let Some(within) = clients.enter(peer.into()) else {
+                bounds.turned_away("client");
                 turn_away(stream, "too many connections of this client");
                 continue;
             };
             Some(within)
         };
-        let held = Held { _place: place, _within: within };
+        let held = Held { _open: Open::of(&bounds), _place: place, _within: within };
         let (router, limits) = (router.clone(), bounds.limits);
         connections.spawn(connection(stream, Peer(peer), router, limits, stopped.clone(), held));
     }

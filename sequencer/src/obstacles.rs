@@ -7,7 +7,7 @@ use std::{
 };
 
 use gridveil_protocol::{field::to_bytes, units::Interval};
-use gridveil_verifier_contract::{CommunityEnd, Stage};
+use gridveil_verifier_contract::{CommunityEnd, Stage, TariffEntry};
 
 use crate::{
     batch::open_period, emergency, ends, l1, service::Service, store::log_state::CommunityState, writer::Snapshot,
@@ -35,13 +35,13 @@ fn day(interval: Interval, length: u16) -> String {
 
 /// Every community with the interval length of its header, but those whose open period is not settled any more, because
 /// they come to their end.
-fn communities<'a>(
+pub(crate) fn communities<'a>(
     snapshot: &'a Snapshot,
     ends: &'a BTreeMap<u32, CommunityEnd>,
 ) -> impl Iterator<Item = (u32, u16, &'a CommunityState)> {
     let length = |community| snapshot.communities.get(community).map_or(0, |c| c.header.interval_length);
     let all = snapshot.log_state.communities.iter();
-    all.map(move |(community, state)| (*community, length(community), state)).filter(|(community, length, state)| {
+    all.map(move |(community, state)| (*community, length(community), &**state)).filter(|(community, length, state)| {
         let period_end_s = state.after_open().start(*length);
         !ends.get(community).is_some_and(|end| end.stage == Stage::Closed || end.is_after_notice(period_end_s))
     })
@@ -86,7 +86,12 @@ async fn not_in_force(
             })
             .collect()
     };
-    let all = service.l1.tariffs(0).await.ok()?;
+    // By set, once: thousands of communities share a few sets, or have one each.
+    let mut tariffs: BTreeMap<u32, Vec<TariffEntry>> = BTreeMap::new();
+    for tariff in service.l1.tariffs(0).await.ok()? {
+        tariffs.entry(tariff.tariff_set).or_default().push(tariff);
+    }
+    tariffs.values_mut().for_each(|of_set| of_set.sort_by_key(|tariff| tariff.index));
     for (community, length, first_interval, tariff) in open {
         let set = match sets.entry(community) {
             Entry::Occupied(known) => *known.get(),
@@ -95,8 +100,8 @@ async fn not_in_force(
                 Err(_) => continue,
             },
         };
-        let on_l1 = l1::of_set(&all, set);
-        let in_force = l1::at(&on_l1, first_interval).map(|tariff| tariff.commitment);
+        let on_l1 = tariffs.get(&set).map_or(&[][..], Vec::as_slice);
+        let in_force = l1::at(on_l1, first_interval).map(|tariff| tariff.commitment);
         let why = match (tariff, in_force) {
             (_, None) => "L1 has no tariff in force for it: the tariff authority publishes one",
             (None, Some(_)) => "no tariff is published here: publish the one that L1 has in force",

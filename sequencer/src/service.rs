@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use gridveil_api::public::HealthStatus;
@@ -13,9 +10,14 @@ use gridveil_protocol::version::Domains;
 use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
 
+pub use crate::metrics::Metrics;
 use crate::{
+    api::guard::Refusals,
+    audit_log::AuditLog,
     config::Config,
+    grants::Revocations,
     problem::Problem,
+    staff::token::Staff,
     store::{reader::StoreReader, record::Genesis},
     writer::{Snapshot, Writer},
 };
@@ -71,41 +73,6 @@ impl Health {
     }
 }
 
-/// Counts. Never a figure of a person.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// Packets accepted since the start.
-    pub accepted: AtomicU64,
-    /// Identical packets seen again.
-    pub duplicates: AtomicU64,
-    /// Late packets accepted.
-    pub late: AtomicU64,
-    /// Operations accepted.
-    pub operations: AtomicU64,
-    /// Receipts given.
-    pub receipts: AtomicU64,
-    /// Times a member got back what it signed.
-    pub given_back: AtomicU64,
-    /// Batches settled since the start.
-    pub settled: AtomicU64,
-    /// Tries of L1 that failed and are retried.
-    pub l1_retries: AtomicU64,
-    /// Refusals by code.
-    pub refusals: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-impl Metrics {
-    /// Adds one.
-    pub fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a refusal.
-    pub fn refused(&self, problem: &Problem) {
-        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(problem.code.name).or_default() += 1;
-    }
-}
-
 /// The shared parts.
 pub struct Service {
     /// Configuration.
@@ -133,13 +100,23 @@ pub struct Service {
     /// Health.
     pub health: Health,
     /// Counts.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Requests of the public listener in work.
     pub in_flight: tokio::sync::Semaphore,
     /// Requests of the admin listener in work.
     pub own_in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
+    /// Exports in work.
+    pub exports: tokio::sync::Semaphore,
+    /// How tokens of staff are checked, if there are any.
+    pub staff: Option<Staff>,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Grants that were taken back.
+    pub revocations: Revocations,
+    /// What bounds refused tries in the audit log.
+    pub refusals: Refusals,
 }
 
 impl Service {

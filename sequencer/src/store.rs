@@ -4,21 +4,26 @@ pub mod abandoned;
 pub mod accounts;
 mod anew;
 pub mod bodies;
+pub mod check;
 pub mod data_keys;
 pub mod erasures;
 mod error;
 mod evidence;
+mod form;
+pub mod held;
 pub mod index;
 mod kept;
 pub mod log;
 pub mod log_state;
 mod modes;
+mod opening;
 pub mod pending;
 pub mod pending_substitutes;
 pub mod reader;
 pub mod record;
 pub mod restoring;
 pub mod selected;
+pub mod snapshots;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,14 +44,12 @@ use zeroize::Zeroizing;
 pub use error::StoreError;
 
 use self::{
-    bodies::Bodies,
-    data_keys::{COMMUNITY_PART, DataKeyError, DataKeys, Label},
-    evidence::{Evidence, check_there},
+    data_keys::{COMMUNITY_PART, DataKeys, Label},
     index::Index,
-    log::{Log, LogError, Record},
+    log::{Log, LogError, Tip},
     log_state::{Entry, LogState, OrderError},
     reader::StoreReader,
-    record::{CommunityAdded, Event, Genesis, OwnState, RecordError, decode_body, encode_body},
+    record::{CommunityAdded, Event, Genesis, OwnState, RecordError, encode_body},
 };
 
 /// What a deployment starts from, given by the operator once.
@@ -72,12 +75,10 @@ impl GenesisState {
     #[must_use]
     pub fn public(&self) -> Genesis {
         let mut tree = SparseTree::new(STATE_DEPTH);
-        for (index, leaf) in &self.other_leaves {
-            tree.set(*index, *leaf);
-        }
-        for community in self.communities.iter().filter(|c| !self.begins.contains(&c.index)) {
-            tree.set(u64::from(community.index), community.node());
-        }
+        let begins: BTreeSet<u32> = self.begins.iter().copied().collect();
+        let there = self.communities.iter().filter(|community| !begins.contains(&community.index));
+        let nodes = there.map(|community| (u64::from(community.index), community.node()));
+        tree.set_all(self.other_leaves.iter().copied().chain(nodes));
         Genesis {
             chain_id: self.chain_id,
             contract: self.contract,
@@ -87,14 +88,6 @@ impl GenesisState {
             communities: u32::try_from(self.communities.len()).unwrap_or(u32::MAX),
             root: tree.root(),
         }
-    }
-
-    /// The record of one of its communities.
-    ///
-    /// # Errors
-    /// [`StoreError::Inconsistent`]: it has not its shape, or begins and is not empty.
-    fn draft_of(&self, community: &Community) -> Result<Draft, StoreError> {
-        added(community, self.begins.contains(&community.index))
     }
 }
 
@@ -182,12 +175,8 @@ pub struct Opened {
     pub index_rebuilt: bool,
     /// Keys of accounts that are to be erased: that was interrupted, or a backup has brought them back.
     pub unfinished: BTreeSet<data_keys::KeyName>,
-}
-
-fn add(log_state: &mut LogState, bodies: &Bodies, record: Record) -> Result<Vec<Entry>, StoreError> {
-    let body = bodies.open(record.kind, record.body)?;
-    let (public, _) = decode_body(record.kind, &body)?;
-    Ok(log_state.add(&Event::decode(record.kind, public)?, record.offset)?)
+    /// The snapshot from which the log was read; what is before it was not.
+    pub basis: Option<check::Basis>,
 }
 
 /// A community in the file given, and not in the log.
@@ -196,9 +185,6 @@ const NOT_SERVED: &str =
 
 /// Of a genesis, written with one sync.
 const GROUP_BYTES: u64 = 64 << 20;
-
-/// With so many entries missing, the index is rebuilt in any case.
-const MOST_MISSING: usize = 4096;
 
 impl Store {
     /// Opens the store in `directory`, writing `genesis` where there is none yet.
@@ -210,53 +196,13 @@ impl Store {
         master_key_file: &Path,
         genesis: Option<&GenesisState>,
     ) -> Result<Opened, StoreError> {
-        modes::close(directory).map_err(StoreError::Directory)?;
-        let path = log::path_in(directory);
-        check_there(directory, &path)?;
-        let master = data_keys::read_master_key(master_key_file)?;
-        let index_key = |id: &[u8; 16]| bodies::derived("gridveil log index v1", &master, id);
-        let mut log_state = LogState::default();
-        let mut evidence = Evidence::default();
-        // Entries that the index does not have. A later record may have replaced them.
-        let mut missing = BTreeSet::new();
-        // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
-        let mut index = None;
-        let log = Log::open::<StoreError>(&path, |identity, record| {
-            if index.is_none() {
-                let opened = Index::open(&directory.join("index"), index_key(&identity.id))?;
-                evidence.seen = opened.seen();
-                index = Some(opened);
-            }
-            evidence.compare(&record)?;
-            let entries = add(&mut log_state, &Bodies::of(&master, identity), record)?;
-            for entry in entries {
-                let held = index.as_ref().is_some_and(|i: &Index| i.holds(&entry));
-                if held {
-                    missing.remove(&entry.0);
-                } else if missing.len() < MOST_MISSING {
-                    missing.insert(entry.0);
-                }
-            }
-            Ok(())
-        })?;
-        let bodies = Bodies::of(&master, &log.identity());
-        let mut index = index.map_or_else(|| Index::open(&directory.join("index"), index_key(&log.id())), Ok)?;
-        evidence.seen = index.seen();
-        evidence.check(log.tip().height)?;
-        let good = missing.is_empty() && index.is_at(&log.tip(), &log_state.root, log_state.entries);
-        let rebuilt = log.tip().height > 0 && !good;
-        if rebuilt {
-            tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
-            // Old pages may have what was erased, or what an earlier release wrote in clear.
-            index = index.anew(&directory.join("index"))?;
-            rebuild(&log, &bodies, &index)?;
-        } else if log.tip().height == 0 {
-            index.clear()?;
-        }
+        let opening::Read { log, bodies, index, snapshots, log_state, basis, index_rebuilt } =
+            opening::read(directory, &data_keys::read_master_key(master_key_file)?)?;
+        let mut log_state = log_state;
         let data_keys = DataKeys::open(&directory.join("keys"), master_key_file, log.id())?;
         let unfinished = erasures::unfinished(&erasures::path_in(directory), &data_keys, &log_state)?;
-        load_keys(&data_keys, &log_state)?;
-        let reader = Arc::new(StoreReader::new(log.reader()?, bodies, data_keys, index.clone()));
+        opening::load_keys(&data_keys, &log_state)?;
+        let reader = Arc::new(StoreReader::new(log.reader()?, bodies, data_keys, index.clone(), snapshots));
         let mut store = Self { log, index, reader, staged: Vec::new(), staged_entries: Vec::new(), staged_bytes: 0 };
         match genesis {
             Some(genesis) => store.begin(&mut log_state, genesis)?,
@@ -268,9 +214,10 @@ impl Store {
             }
             None => {}
         }
-        let stored = log_state.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
-        let (communities, tree) = load_state(&store.reader, &log_state, stored)?;
-        Ok(Opened { store, log_state, communities, tree, index_rebuilt: rebuilt, unfinished })
+        let nodes = basis.as_ref().map(|basis| &basis.nodes);
+        let (communities, tree) = opening::load_state(&store.reader, &log_state, nodes)?;
+        let basis = basis.map(|basis| basis.of);
+        Ok(Opened { store, log_state, communities, tree, index_rebuilt, unfinished, basis })
     }
 
     /// Writes what of a genesis is not in the log yet: all of it at the first start, the rest of it after one that was
@@ -287,14 +234,15 @@ impl Store {
             }
             Some(_) => {}
         }
+        let begins: BTreeSet<u32> = genesis.begins.iter().copied().collect();
         for community in &genesis.communities {
-            let draft = genesis.draft_of(community)?;
+            let begins = begins.contains(&community.index);
             match log_state.communities.get(&community.index) {
-                Some(there) if draft.event == Event::Community(there.added.clone()) => {}
+                Some(there) if record_of(community, begins)? == there.added => {}
                 Some(_) => return Err(StoreError::Inconsistent("a community given is not as it is in the log")),
                 None if log_state.is_whole() => return Err(StoreError::Inconsistent(NOT_SERVED)),
                 None => {
-                    self.stage(log_state, draft)?;
+                    self.stage(log_state, added(community, begins)?)?;
                     if self.staged_bytes >= GROUP_BYTES {
                         self.commit(log_state)?;
                     }
@@ -314,6 +262,12 @@ impl Store {
     #[must_use]
     pub const fn height(&self) -> u64 {
         self.log.tip().height
+    }
+
+    /// Where the log ends.
+    #[must_use]
+    pub const fn tip(&self) -> Tip {
+        self.log.tip()
     }
 
     /// Seals a draft, adds it to the log state and to the records of the next [`Store::commit`]; gives the offset it will
@@ -365,21 +319,8 @@ impl Store {
 
     /// Flushes the index.
     pub fn close(self) {
-        self.index.flush();
+        let _ = self.index.flush();
     }
-}
-
-/// Loads every key that is not erased, and sees that those are there that are in use.
-fn load_keys(keys: &DataKeys, log_state: &LogState) -> Result<(), DataKeyError> {
-    for (community, entry) in &log_state.communities {
-        keys.load(*community, entry.shape.members, &log_state.erased)?;
-        let old = |(slot, generation): (u16, u32)| !keys.knows((*community, slot, generation));
-        if entry.switches.current().any(old) {
-            let why = "is an old copy: it lacks keys that were made later. Put the newest one back";
-            return Err(DataKeyError::KeyFile { community: *community, why });
-        }
-    }
-    Ok(())
 }
 
 /// Generation of the key that a part is sealed under.
@@ -396,23 +337,11 @@ fn generation(log_state: &LogState, event: &Event, label: &Label) -> u32 {
     state.switches.generation(label.part)
 }
 
-fn rebuild(log: &Log, bodies: &Bodies, index: &Index) -> Result<(), StoreError> {
-    index.clear()?;
-    let mut again = LogState::default();
-    log.scan::<StoreError>(|record| {
-        let entries = add(&mut again, bodies, record)?;
-        index.add(entries, &log.tip(), &again.root)?;
-        Ok(())
-    })?;
-    index.flush();
-    Ok(())
-}
-
-/// The record of a community that is served from now on.
+/// The public part of the record of a community that is served from now on.
 ///
 /// # Errors
 /// [`StoreError::Inconsistent`]: it has not its shape, or begins and is not empty.
-pub fn added(community: &Community, begins: bool) -> Result<Draft, StoreError> {
+fn record_of(community: &Community, begins: bool) -> Result<CommunityAdded, StoreError> {
     if community.accounts.len() != community.shape.members
         || usize::from(community.header.intervals) != community.shape.intervals
     {
@@ -421,38 +350,23 @@ pub fn added(community: &Community, begins: bool) -> Result<Draft, StoreError> {
     if begins && init::check(community).is_err() {
         return Err(StoreError::Inconsistent("a community that begins is not empty"));
     }
-    let appended =
-        (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
-    let event = Event::Community(CommunityAdded {
+    Ok(CommunityAdded {
         index: community.index,
         shape: community.shape.name.to_owned(),
         next_interval: community.header.next_interval,
         begins,
-    });
-    Ok(Draft { event, parts: state_parts(record::kind::COMMUNITY, Interval::ZERO, community, appended)? })
+    })
 }
 
-fn load_state(
-    reader: &StoreReader,
-    log_state: &LogState,
-    genesis: &Genesis,
-) -> Result<(BTreeMap<u32, Community>, SparseTree), StoreError> {
-    let mut tree = SparseTree::new(STATE_DEPTH);
-    for (index, leaf) in &genesis.leaves {
-        tree.set(*index, leaf.0);
-    }
-    let mut communities = BTreeMap::new();
-    for (index, entry) in &log_state.communities {
-        let community = reader.community(*index, entry)?;
-        if entry.begun {
-            tree.set(u64::from(*index), community.node());
-        }
-        communities.insert(*index, community);
-    }
-    if tree.root() != log_state.root {
-        return Err(StoreError::Inconsistent("the openings in the log do not lead to its last state root"));
-    }
-    Ok((communities, tree))
+/// The record of a community that is served from now on.
+///
+/// # Errors
+/// [`StoreError::Inconsistent`]: it has not its shape, or begins and is not empty.
+pub fn added(community: &Community, begins: bool) -> Result<Draft, StoreError> {
+    let event = Event::Community(record_of(community, begins)?);
+    let appended =
+        (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
+    Ok(Draft { event, parts: state_parts(record::kind::COMMUNITY, Interval::ZERO, community, appended)? })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use gridveil_protocol::{
@@ -20,8 +21,9 @@ use gridveil_protocol::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    metrics::{Metrics, seconds},
     problem::{self, Problem},
-    store::{Draft, Store, StoreError, log_state::LogState, record::Event},
+    store::{Draft, Store, StoreError, log::Tip, log_state::LogState, record::Event},
 };
 
 /// Everything that follows from the log. What readers see is durable. The writer's own copy is ahead by what it is
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub tree: SparseTree,
     /// Number of durable records.
     pub height: u64,
+    /// Where the log ends with them.
+    pub tip: Tip,
     /// Set when the log could not be written: nothing is accepted until a restart.
     pub failed: bool,
 }
@@ -70,6 +74,10 @@ trait Job: Send {
     fn decide(&mut self, snapshot: &Snapshot) -> Staged;
     fn refuse(&mut self, problem: Problem);
     fn finish(self: Box<Self>);
+    /// Since when it waits, if it is to be measured.
+    fn since(&self) -> Option<Instant> {
+        None
+    }
     fn is_last(&self) -> bool {
         false
     }
@@ -93,6 +101,7 @@ struct TypedJob<T, F> {
     decide: Option<F>,
     outcome: Result<T, Problem>,
     reply: oneshot::Sender<Result<T, Problem>>,
+    since: Instant,
 }
 
 impl<T: Send, F: FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send> Job for TypedJob<T, F> {
@@ -116,6 +125,10 @@ impl<T: Send, F: FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send> Job f
 
     fn refuse(&mut self, problem: Problem) {
         self.outcome = Err(problem);
+    }
+
+    fn since(&self) -> Option<Instant> {
+        Some(self.since)
     }
 
     fn finish(self: Box<Self>) {
@@ -145,7 +158,12 @@ impl std::fmt::Debug for Writer {
 ///
 /// # Errors
 /// Where no thread can be made.
-pub fn start(mut store: Store, snapshot: Snapshot, queue_length: usize) -> std::io::Result<(Writer, JoinHandle<()>)> {
+pub fn start(
+    mut store: Store,
+    snapshot: Snapshot,
+    queue_length: usize,
+    metrics: Arc<Metrics>,
+) -> std::io::Result<(Writer, JoinHandle<()>)> {
     let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(queue_length);
     let mut working = snapshot.clone();
     let snapshot = Arc::new(RwLock::new(snapshot));
@@ -157,7 +175,7 @@ pub fn start(mut store: Store, snapshot: Snapshot, queue_length: usize) -> std::
             if group.iter().any(|job| job.is_last()) {
                 jobs.close();
             }
-            write_group(&mut store, &mut working, &snapshot, &mut group);
+            write_group(&mut store, &mut working, &snapshot, &mut group, &metrics);
             changed.send_modify(|n| *n += 1);
         }
         store.close();
@@ -173,7 +191,14 @@ struct Shown {
 }
 
 /// Decides a group on the writer's own snapshot, makes it durable, and only then shows it to readers and answers.
-fn write_group(store: &mut Store, working: &mut Snapshot, shared: &RwLock<Snapshot>, group: &mut Vec<Box<dyn Job>>) {
+fn write_group(
+    store: &mut Store,
+    working: &mut Snapshot,
+    shared: &RwLock<Snapshot>,
+    group: &mut Vec<Box<dyn Job>>,
+    metrics: &Metrics,
+) {
+    group.iter().filter_map(|job| job.since()).for_each(|at| metrics.writer_wait.observe(seconds(at.elapsed())));
     let mut staged = Vec::new();
     for job in group.iter_mut() {
         if working.failed {
@@ -192,14 +217,14 @@ fn write_group(store: &mut Store, working: &mut Snapshot, shared: &RwLock<Snapsh
             }
         }
     }
-    let committed: Result<(), StoreError> = store.commit(&working.log_state);
+    let committed = commit(store, working, staged.len(), metrics);
     let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
     let shown = committed.and_then(|()| {
         for Shown { event, offset, after } in staged {
             shared.log_state.add(&event, offset)?;
             after.iter().for_each(|(community, node)| shared.replace(community, *node));
         }
-        shared.height = store.height();
+        (shared.height, shared.tip) = (store.height(), store.tip());
         Ok(())
     });
     if let Err(error) = shown {
@@ -209,6 +234,19 @@ fn write_group(store: &mut Store, working: &mut Snapshot, shared: &RwLock<Snapsh
     }
     drop(shared);
     group.drain(..).for_each(Job::finish);
+}
+
+/// Makes what is staged durable.
+fn commit(store: &mut Store, working: &Snapshot, records: usize, metrics: &Metrics) -> Result<(), StoreError> {
+    if records == 0 {
+        return store.commit(&working.log_state);
+    }
+    let _span = tracing::info_span!("commit", records).entered();
+    let start = Instant::now();
+    let committed = store.commit(&working.log_state);
+    metrics.sync.observe(seconds(start.elapsed()));
+    metrics.group.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
+    committed
 }
 
 impl Snapshot {
@@ -243,6 +281,12 @@ impl Writer {
     /// The snapshot, to look at. Never held across a wait.
     pub fn snapshot(&self) -> RwLockReadGuard<'_, Snapshot> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decisions that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
     }
 
     /// Told after every group of decisions.
@@ -315,5 +359,5 @@ fn job<T: Send + 'static>(
     decide: impl FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send + 'static,
 ) -> (Box<dyn Job>, Answer<T>) {
     let (reply, answer) = oneshot::channel();
-    (Box::new(TypedJob { decide: Some(decide), outcome: Err(stopped()), reply }), answer)
+    (Box::new(TypedJob { decide: Some(decide), outcome: Err(stopped()), reply, since: Instant::now() }), answer)
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may
 /// depend on everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     // Of use to any halo2 project.
     ("halo2-ifma", &[]),
     ("verifier-codegen", &[]),
@@ -14,12 +14,21 @@ const ARROWS: [(&str, &[&str]); 15] = [
     // Meter files into intervals: of use to anybody who has one.
     ("gridveil-readings", &[]),
     ("gridveil-circuits", &["gridveil-protocol"]),
+    // Log lines, traces and a listener for metrics, of any service.
+    ("gridveil-telemetry", &[]),
     // What two sides share knows neither of them.
     ("gridveil-api", &["gridveil-protocol"]),
     ("gridveil-proving-api", &["gridveil-protocol"]),
     (
         "gridveil-prover",
-        &["gridveil-keystore", "gridveil-circuits", "gridveil-protocol", "gridveil-proving-api", "halo2-ifma"],
+        &[
+            "gridveil-keystore",
+            "gridveil-circuits",
+            "gridveil-protocol",
+            "gridveil-proving-api",
+            "gridveil-telemetry",
+            "halo2-ifma",
+        ],
     ),
     ("gridveil-meter-client", &["gridveil-keystore", "gridveil-api", "gridveil-protocol", "gridveil-readings"]),
     // The generator only behind the feature `codegen`.
@@ -32,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "gridveil-api",
             "gridveil-protocol",
             "gridveil-proving-api",
+            "gridveil-telemetry",
             "gridveil-verifier-contract",
         ],
     ),
@@ -58,7 +68,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// What the commands of a role stand on.
-const PRODUCT: [&str; 11] = [
+const PRODUCT: [&str; 12] = [
     "gridveil-api",
     "gridveil-keystore",
     "gridveil-protocol",
@@ -70,6 +80,7 @@ const PRODUCT: [&str; 11] = [
     "gridveil-verifier-contract",
     "gridveil-sequencer",
     "gridveil-auditor",
+    "gridveil-telemetry",
 ];
 
 const TOPS: [&str; 3] = ["gridveil", "gridveil-benches", "gridveil-fuzz"];

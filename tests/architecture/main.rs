@@ -5,6 +5,7 @@ mod circles;
 mod clauses;
 mod crates;
 mod documents;
+mod gdpr;
 mod version_2;
 
 use std::{

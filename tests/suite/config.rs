@@ -132,6 +132,7 @@ fn what_no_sequencer_starts_with_is_refused_with_its_place() {
         said
     };
     let with = |line: &str| FILE.replace("[limits]", &format!("[limits]\n{line}"));
+    let retained = |line: &str| format!("{FILE}\n[retention]\n{line}\n");
     for (config, says) in [
         (FILE.replace("auto_close", "auto_closed"), "gridveil.toml: `auto_closed` is no option of gridveil sequencer"),
         (FILE.replace("[limits]", "[limit]"), "unknown field: found `limit`"),
@@ -140,6 +141,12 @@ fn what_no_sequencer_starts_with_is_refused_with_its_place() {
         (with("head_bytes = 100"), "8192 bytes or more"),
         (with("request = \"0s\""), "limits.request = \"0s\": it takes more than no time"),
         (with("request = 10"), "gridveil.toml: limits.request: invalid type: found"),
+        (retained("ended_accounts = \"29 days\""), "gridveil.toml: retention.ended_accounts: `29 days`: it takes"),
+        (retained("ended_accounts = \"for ever\""), "90 days"),
+        (retained("ended_accounts = 90"), "gridveil.toml: retention.ended_accounts: invalid type"),
+        (retained("spool_files = \"1h\""), "gridveil.toml: retention.spool_files: it takes 24h or more"),
+        (retained("look_every = \"0s\""), "retention.look_every = \"0s\": it takes more than no time"),
+        (retained("readings = \"2 years\""), "readings"),
         (with("queue = \"many\""), "gridveil.toml: limits.queue: invalid type: found string \"many\""),
         (FILE.replace("data = \"log\"\n", ""), "--data <DIRECTORY>"),
         (FILE.replace("settlements_at_once = 2", "settlements_at_once = 99"), "99"),

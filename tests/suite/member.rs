@@ -4,6 +4,7 @@
 mod certificates;
 mod commands;
 mod device;
+mod exporting;
 mod money;
 mod recovery;
 mod service;
@@ -374,6 +375,7 @@ impl World {
             proofs_name_their_root: false,
             enforce_future_tariffs: false,
             terms: MemoryTerms::default(),
+            balance_wei: 0,
         }));
         let params = CommunityParams {
             community: 5,

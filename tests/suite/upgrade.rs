@@ -217,6 +217,25 @@ fn audited(runtime: &tokio::runtime::Runtime, net: &Net, versions: &[CircuitVers
     runtime.block_on(async { audit(&l1(net).await, &verifier, &[], 0).await.unwrap() })
 }
 
+/// Everything that is held of the member, under both versions, is given while it lives, and holds against L1.
+fn exported(net: &Net, out: &Path) {
+    let (out, notice) = (out.to_str().unwrap(), net.file("notice.toml"));
+    let template = std::fs::read_to_string(Path::new(ROOT).join("docs/gdpr/notice.toml")).unwrap();
+    std::fs::write(&notice, template.replace("FILL IN", "the devnet")).unwrap();
+    let key = net.file("operator.key");
+    let words = ["member", "export", "--community", "0", "--slot", "0", "--out", out, "--notice", &notice];
+    let export = json(net.operator(&[&words[..], &["--operator-key", &key]].concat()));
+    assert_eq!((export["state"].as_str(), export["erased_entries"].as_u64()), (Some("open"), Some(0)), "{export}");
+    let operator = address_of(&std::fs::read_to_string(&key).unwrap()).unwrap();
+    let (operator, l1) = (format!("0x{}", hex::encode(operator)), net.l1_words());
+    let l1: Vec<&str> = l1.iter().map(String::as_str).collect();
+    let checked = good(&[&["member", "export", "check", out, "--account", &operator, "--json"], &l1[..]].concat());
+    let count = |name: &str| checked[name].as_u64().unwrap();
+    assert_eq!(["receipts", "roots_on_l1", "tariffs_on_l1"].map(count), [5, 5, 5], "{checked}");
+    // Four periods in which its meter sent something; enrolment, deposit, withdrawal.
+    assert_eq!([count("packets_of_the_meter"), count("operations")], [4, 3], "{checked}");
+}
+
 #[test]
 fn a_living_devnet_goes_over_to_a_second_circuit() {
     let _turn = common::turn();
@@ -263,6 +282,7 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
     let balance = account["balance_nano"].as_u64().unwrap();
     assert!(0 < balance && balance < 50_000_000_000, "every statement holds, of both versions: {account}");
 
+    exported(&net, &dir.path().join("export"));
     // One run over both versions; and with the old keys removed, the version that is missing.
     let report = audited(&runtime, &net, &[CircuitVersion::V2, ONE_MORE]);
     assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 5, 5));

@@ -16,6 +16,7 @@ const contracts = [
   ["GridveilCertificates.sol", "GridveilCertificates"],
   ["Exits.sol", "Exits"],
   ["GridveilParts.sol", "GridveilParts"],
+  ["AuditHeads.sol", "AuditHeads"],
   ["TestToken.sol", "TestToken"],
 ];
 let stale = false;

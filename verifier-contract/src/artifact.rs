@@ -54,6 +54,8 @@ pub enum Contract {
     Poseidon,
     /// OpenZeppelin's `TimelockController`.
     Timelock,
+    /// Heads of the operator's audit log.
+    AuditHeads,
 }
 
 impl Contract {
@@ -66,6 +68,7 @@ impl Contract {
             Self::Parts => include_str!("../artifacts/GridveilParts.json"),
             Self::Poseidon => include_str!("../artifacts/PoseidonT5.json"),
             Self::Timelock => include_str!("../artifacts/TimelockController.json"),
+            Self::AuditHeads => include_str!("../artifacts/AuditHeads.json"),
         }
     }
 
@@ -80,6 +83,7 @@ impl Contract {
             Self::Parts => "parts",
             Self::Poseidon => "poseidon",
             Self::Timelock => "timelock",
+            Self::AuditHeads => "audit heads",
         }
     }
 
@@ -158,7 +162,7 @@ impl Artifact {
 mod tests {
     use super::*;
 
-    const ALL: [Contract; 7] = [
+    const ALL: [Contract; 8] = [
         Contract::Rollup,
         Contract::Registry,
         Contract::Certificates,
@@ -166,6 +170,7 @@ mod tests {
         Contract::Parts,
         Contract::Poseidon,
         Contract::Timelock,
+        Contract::AuditHeads,
     ];
 
     #[test]
@@ -203,6 +208,6 @@ mod tests {
     #[test]
     fn the_contracts_have_as_many_immutables_as_the_auditor_knows() {
         let count = ALL.map(|contract| contract.artifact().unwrap().immutables.len());
-        assert_eq!(count, [12, 5, 5, 3, 0, 0, 0]);
+        assert_eq!(count, [12, 5, 5, 3, 0, 0, 0, 1]);
     }
 }

@@ -1,14 +1,15 @@
 //! The rollup contract as each role sees it. A service takes the role it needs, and nothing more.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::deployment::Terms;
 use crate::lie::Lie;
 use crate::types::{
-    Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
-    ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
-    TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
+    Address, Announcement, AuditHead, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry,
+    DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
 /// A contract that gives no reason often is another one: a call to a function that it does not have ends so.
@@ -114,6 +115,16 @@ pub trait ChainL1: Send + Sync {
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
     /// How a community ends; open, if it is not registered.
     fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd>;
+    /// How each of these communities ends. A client that reads events asks only about those whose end was announced.
+    fn ends_of(&self, communities: Vec<u32>) -> L1Future<'_, BTreeMap<u32, CommunityEnd>> {
+        Box::pin(async move {
+            let mut ends = BTreeMap::new();
+            for community in communities {
+                ends.insert(community, self.end_of(community).await?);
+            }
+            Ok(ends)
+        })
+    }
     /// May members of a living community exit, because a verifier of its shape is proven unsound, or because the council
     /// hastened any (COUNCIL.5)? [`L1Error::Reverted`] with `UnknownCommunity` if it is not registered.
     fn in_emergency(&self, community: u32) -> L1Future<'_, bool>;
@@ -162,6 +173,8 @@ pub trait SettlementL1: QueuesL1 {
     fn drop_retired_notes(&self) -> L1Future<'_, u64>;
     /// The upgrade that was announced last: what a verifier's first batch depends on (L1.11).
     fn announcement(&self) -> L1Future<'_, Announcement>;
+    /// Wei of the account that sends batches; `None` for a client without one.
+    fn balance(&self) -> L1Future<'_, Option<u128>>;
 }
 
 /// An auditor's L1: the whole history, read only.
@@ -240,6 +253,17 @@ pub trait MemberL1: AuditorL1 {
     fn fee_owed(&self, account: Address) -> L1Future<'_, u128>;
     /// Pays them, to the account.
     fn withdraw_fee(&self, account: Address) -> L1Future<'_, TxReceipt>;
+}
+
+/// Heads of the operator's audit log (`docs/spec/audit-log.md`). A contract of its own: no part of the rollup needs it.
+pub trait AuditHeadsL1: Send + Sync {
+    /// Publishes the head after this many entries (operator). [`L1Error::Reverted`] with `NotAhead` if there is one for as
+    /// many, or more.
+    fn publish(&self, count: u64, head: Word) -> L1Future<'_, TxReceipt>;
+    /// Entries of the last head; 0 before the first.
+    fn published(&self) -> L1Future<'_, u64>;
+    /// Every head published from `from_block` on, in order.
+    fn heads(&self, from_block: u64) -> L1Future<'_, Vec<AuditHead>>;
 }
 
 /// The L1 of who runs a rollup: communities, tariffs, funds.

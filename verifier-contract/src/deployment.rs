@@ -115,6 +115,9 @@ pub struct Contracts {
     /// The upgrader's timelock, if one was deployed with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timelock: Option<Timelock>,
+    /// Heads of the operator's audit log, if they are published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_heads: Option<Deployed>,
 }
 
 /// A timelock: what it does was announced on it before.

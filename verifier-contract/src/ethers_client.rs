@@ -19,6 +19,7 @@ use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
 
 mod acts;
+mod audit_heads;
 mod calldata;
 mod confirmed;
 mod connecting;
@@ -49,12 +50,15 @@ mod bindings {
         "artifacts/GridveilCertificates.json";
         ExitsContract,
         "artifacts/Exits.json";
+        AuditHeads,
+        "artifacts/AuditHeads.json";
         TestToken,
         "artifacts/TestToken.json"
     );
 }
 
 pub use acts::{Act, Actor};
+pub use audit_heads::{AuditHeads, audit_heads_creation};
 pub use calldata::{calls_in, decode_settle_calldata, encode_settle_calldata};
 pub use confirmed::Confirmations;
 pub use council::SettledStatement;

@@ -21,12 +21,12 @@ pub mod signing;
 pub mod types;
 pub mod verifiers;
 
-pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
+pub use client::{AuditHeadsL1, AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use lie::Lie;
 pub use roles::Role;
 pub use types::{
-    Address, Announcement, Appointed, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams,
+    Address, Announcement, Appointed, AuditHead, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams,
     Contradiction, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, Halt,
     ProvenStatement, RollupEffect, RollupEvent, Safe, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
     TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,

@@ -3,6 +3,7 @@
 //!
 //! The fake does not check the paths of exits either, and everybody has enough tokens and ether.
 
+mod audit_heads;
 mod books;
 mod council;
 mod ending;
@@ -12,11 +13,12 @@ mod roles;
 mod rules;
 mod told;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::client::{L1Error, L1Future};
 use crate::types::{Address, Appointed, Contradiction, DepositEntry, Safe, TxReceipt, Word};
+pub use audit_heads::MemoryAuditHeads;
 use rules::{State, require, reverted};
 pub use told::{Answer, Told};
 
@@ -49,6 +51,8 @@ pub struct MemoryL1Config {
     pub enforce_future_tariffs: bool,
     /// Money and deadlines.
     pub terms: MemoryTerms,
+    /// What the account has that sends batches; they cost it nothing.
+    pub balance_wei: u128,
 }
 
 impl Default for MemoryL1Config {
@@ -65,6 +69,7 @@ impl Default for MemoryL1Config {
             proofs_name_their_root: false,
             enforce_future_tariffs: true,
             terms: MemoryTerms::default(),
+            balance_wei: 10_u128.pow(18),
         }
     }
 }
@@ -126,6 +131,8 @@ pub struct MemoryL1 {
     last_final: Mutex<Option<State>>,
     /// How the node fails.
     pub faults: Faults,
+    /// Questions and calls so far, those about a final block included.
+    pub questions: Arc<AtomicU64>,
 }
 
 impl MemoryL1 {
@@ -136,7 +143,12 @@ impl MemoryL1 {
     }
 
     fn of(state: State) -> Self {
-        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default() }
+        Self {
+            state: Mutex::new(state),
+            last_final: Mutex::default(),
+            faults: Faults::default(),
+            questions: Arc::default(),
+        }
     }
 
     /// The present is final, and from now on nothing later is, until this is called again.
@@ -299,6 +311,7 @@ impl MemoryL1 {
         operation: impl FnOnce(&mut State) -> Result<T, L1Error> + Send + 'a,
     ) -> L1Future<'a, T> {
         Box::pin(async move {
+            self.questions.fetch_add(1, Ordering::Relaxed);
             if self.faults.down.load(Ordering::SeqCst) {
                 return Err(L1Error::Unreachable("down".to_owned()));
             }

@@ -196,6 +196,17 @@ pub enum TransferState {
     Exited,
 }
 
+/// A head of the operator's audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Block in which it was published.
+    pub block: u64,
+    /// Entries, from the first on.
+    pub count: u64,
+    /// Chain value after the last of them.
+    pub head: Word,
+}
+
 /// A request in a community's forced queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForcedEntry {

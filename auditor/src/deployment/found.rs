@@ -114,6 +114,7 @@ fn as_found(chain: &OnChain) -> DeploymentFile {
             exits: deployed(&chain.exits),
             poseidon: deployed(&chain.poseidon),
             timelock: None,
+            audit_heads: None,
         },
         setup: Setup { name, file: None, blake2b: Some(Hex([0; 64])) },
         settlement: settlement.collect(),

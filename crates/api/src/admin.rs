@@ -9,7 +9,11 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{code::CodeName, problem::Problem, public::Taken};
+use crate::{
+    code::CodeName,
+    problem::Problem,
+    public::{HealthStatus, Taken},
+};
 
 /// Settled batches that [`CommunityStatus::batches`] lists at most.
 pub const BATCHES_SHOWN: usize = 20;
@@ -274,15 +278,49 @@ impl Step {
     }
 }
 
+/// How the service is, for support: nothing of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportStatus {
+    /// How well.
+    pub health: HealthStatus,
+    /// Names of what is not well.
+    pub reasons: Vec<String>,
+    /// Circuit versions, and from when on.
+    pub versions: Vec<VersionFrom>,
+    /// Records of the log.
+    pub log_height: u64,
+    /// Batches that are not final.
+    pub unsettled: usize,
+    /// Communities.
+    pub communities: Vec<SupportCommunity>,
+}
+
+/// A community, for support.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportCommunity {
+    /// Community index.
+    pub community: u32,
+    /// First interval of the open period.
+    pub next_interval: Interval,
+    /// Is the period closed, and not applied?
+    pub closed: bool,
+    /// Code of what blocks it.
+    pub blocked: Option<CodeName>,
+    /// The last batch that is final.
+    pub last_settled: Option<u64>,
+}
+
 /// Sections of the page, and the types of their examples.
 #[cfg(test)]
 pub(crate) const SECTIONS: &[crate::page::Section] = {
+    use crate::grant::{GrantedTotals, Revoked};
     use crate::page::same;
     use gridveil_protocol::opening::PeriodOpening;
     &[
         ("`POST /admin/v1/communities/{c}/close` `{\"first_interval\":420000}`", Some(same::<ClosedPeriod>)),
         ("`GET /admin/v1/communities/{c}/missing`", Some(same::<MissingPackets>)),
         ("`POST /admin/v1/members/{c}/{slot}/erase` `{\"account\":0}`", Some(same::<ErasedAccount>)),
+        ("`POST /admin/v1/members/{c}/{slot}/export` `{\"account\":0}`", Some(same::<crate::export::ExportPage>)),
         (
             "`POST /admin/v1/communities/{c}/tariffs` `{\"first_interval\":420000,\"tariff\":{\"intervals\":[...]}}`",
             Some(same::<PublishedTariff>),
@@ -295,5 +333,12 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ),
         ("`POST /admin/v1/upgrade` `{\"circuit_version\":3,\"from_s\":1512086400}`", Some(same::<PlannedUpgrade>)),
         ("`GET /admin/v1/status`", Some(same::<Status>)),
+        ("`GET /admin/v1/support/status`", Some(same::<SupportStatus>)),
+        ("`GET /admin/v1/communities/{c}/totals/{first_interval}`", Some(same::<GrantedTotals>)),
+        (
+            "`POST /admin/v1/communities/{c}/grants/revoke` `{\"id\":\"0x<16 bytes>\",\"signature\":\"0x<64 bytes>\"}`",
+            Some(same::<Revoked>),
+        ),
+        ("`GET /admin/v1/audit-log/{offset}`", None),
     ]
 };

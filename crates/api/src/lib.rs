@@ -2,7 +2,7 @@
 //! (`docs/spec/api.md`). The server writes these types and clients read them, so there is one definition of the wire.
 //!
 //! - [`public`]: meters and members. [`admin`]: the operator.
-//! - [`beginning`]: communities that begin empty.
+//! - [`beginning`]: communities that begin empty. [`export`]: what is held of one account.
 //! - [`code`]: the table of refusals. [`problem`]: the document that carries one.
 //!
 //! Packets, operations and receipts are signed, and are types of `gridveil_protocol`. They are sent unchanged.
@@ -16,6 +16,8 @@
 pub mod admin;
 pub mod beginning;
 pub mod code;
+pub mod export;
+pub mod grant;
 #[cfg(test)]
 mod page;
 pub mod problem;

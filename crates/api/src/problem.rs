@@ -31,6 +31,9 @@ pub struct Problem {
     pub fault: Fault,
     /// Can sending the same bytes again later succeed?
     pub retry: bool,
+    /// Which request was refused: `urn:gridveil:request:` and the id in its `x-request-id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// What some codes say beside.
     #[serde(flatten)]
     pub members: Members,
@@ -71,6 +74,7 @@ impl Problem {
             code: code.into(),
             fault: code.fault,
             retry: code.retry,
+            instance: None,
             members,
         }
     }

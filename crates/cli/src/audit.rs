@@ -2,6 +2,8 @@
 
 mod account;
 mod archive;
+mod granted;
+mod log;
 mod open;
 mod report;
 mod rollup;
@@ -64,6 +66,12 @@ enum Command {
     /// Opens a period's headers, for an auditor: the operator's command.
     #[command(after_help = open::EXAMPLE)]
     OpenHeader(open::Args),
+    /// Reads the totals of a period that a meter data manager granted: a regulator's or an auditor's command.
+    #[command(after_help = granted::EXAMPLE)]
+    Granted(granted::Args),
+    /// Checks the operator's audit log: its chain, and the heads that L1 has.
+    #[command(after_help = log::EXAMPLE)]
+    Log(log::Args),
     /// Checks a balance that a member opens, against L1 alone.
     #[command(after_help = account::example!("balance"))]
     Balance(account::Args),
@@ -136,6 +144,8 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
         Some(Command::Retirement(args)) => return retirement(args),
         Some(Command::Totals(args)) => return totals::run(args),
         Some(Command::OpenHeader(args)) => return open::run(args),
+        Some(Command::Granted(args)) => return granted::run(args),
+        Some(Command::Log(args)) => return log::run(args),
         Some(Command::Balance(args)) => return account::balance(args),
         Some(Command::Reading(args)) => return account::reading(args),
         Some(Command::Bill(args)) => return account::bill(args),

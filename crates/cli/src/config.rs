@@ -10,7 +10,7 @@ use std::{
 
 use clap::{ArgAction, Command, FromArgMatches as _};
 use documented::DocumentedFields;
-use gridveil_sequencer::{Limits, Pace};
+use gridveil_sequencer::{Limits, Pace, Retention, staff::StaffConfig};
 use serde::Serialize;
 use serde_json::json;
 
@@ -131,7 +131,13 @@ fn rows(found: &Found, whole: &Command) -> anyhow::Result<Vec<Row>> {
     let limits =
         fields(&found.settings.limits, &Limits::default(), "limits", found, |name| Limits::get_field_docs(name).ok())?;
     let pace = fields(&found.settings.pace, &Pace::default(), "pace", found, |name| Pace::get_field_docs(name).ok())?;
-    rows.extend(limits.into_iter().chain(pace));
+    let retention = fields(&found.settings.retention, &Retention::default(), "retention", found, |name| {
+        Retention::get_field_docs(name).ok()
+    })?;
+    let staff = fields(&found.settings.staff, &StaffConfig::default(), "staff", found, |name| {
+        StaffConfig::get_field_docs(name).ok()
+    })?;
+    rows.extend(limits.into_iter().chain(pace).chain(retention).chain(staff));
     Ok(rows)
 }
 

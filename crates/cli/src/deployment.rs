@@ -32,6 +32,9 @@ fn defaults(file: &DeploymentFile, path: &Path) -> Defaults {
         ("deployment_file", vec![kept(path.display().to_string())]),
         ("shapes", file.settlement.iter().map(|verifier| kept(verifier.shape.clone())).collect()),
     ];
+    if let Some(heads) = &file.contracts.audit_heads {
+        all.push(("audit_heads", vec![kept(heads.address.to_string())]));
+    }
     if let Some(rpc) = &file.rpc {
         all.push(("rpc", nodes(rpc).into_iter().map(kept).collect()));
     }

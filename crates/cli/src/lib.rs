@@ -8,6 +8,7 @@ pub mod audit;
 pub mod common;
 pub mod config;
 pub mod deployment;
+pub mod export;
 pub mod mdm;
 pub mod member;
 pub mod meter;

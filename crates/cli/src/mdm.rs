@@ -1,6 +1,7 @@
 //! `gridveil mdm`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`);
 //! it is never the operator's.
 
+mod grant;
 mod substitute;
 
 use std::path::PathBuf;
@@ -64,6 +65,12 @@ enum Command {
                             --keys mdm.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
     )]
     Header(HeaderArgs),
+    /// Signs a grant: which totals of which periods a regulator or an auditor may read, and until when.
+    #[command(after_help = grant::EXAMPLE)]
+    Grant(grant::GrantArgs),
+    /// Takes a grant back, at once and for ever.
+    #[command(after_help = grant::REVOKE_EXAMPLE)]
+    RevokeGrant(grant::RevokeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -227,6 +234,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Sign(args) => sign(args),
         Command::Substitute(args) => substitute::substitute(args),
         Command::Header(args) => header(args),
+        Command::Grant(args) => grant::grant(args),
+        Command::RevokeGrant(args) => grant::revoke(args),
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod abandon;
 pub mod acts;
+mod audit_log;
 pub mod communities;
 pub mod council;
 pub mod deploy;
+mod export;
 mod key;
 mod log;
 mod member;
+mod staff;
 pub mod tariffs;
 mod treasury;
 mod upgrade;
@@ -70,6 +73,10 @@ enum Command {
     Key(key::Args),
     /// The sequencer's log and its keys, while no sequencer runs.
     Log(log::Args),
+    /// The audit log's heads on L1.
+    AuditLog(audit_log::Args),
+    /// An issuer of tokens for staff, for development and for operators without one.
+    Staff(staff::Args),
     /// What a member may ask of the operator about its own data.
     Member(member::Args),
     /// Who may do what on L1.
@@ -213,6 +220,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Tariff(args) => tariffs::run(args),
         Command::Key(args) => key::run(args),
         Command::Log(args) => log::run(args),
+        Command::AuditLog(args) => audit_log::run(args),
+        Command::Staff(args) => staff::run(args),
         Command::Member(args) => member::run(args),
         Command::Role(args) => acts::role_command(args),
         Command::Council(args) => council::run(args),

@@ -12,6 +12,7 @@ use gridveil_prover::{
     store::StoreError,
 };
 use gridveil_proving_api::{BoxFuture, JobId, ProofError, ProofJob, ProofSource};
+use gridveil_sequencer::Retention;
 
 /// How long one wait for a proof takes before its state is looked at again.
 const WAIT: Duration = Duration::from_secs(1);
@@ -106,6 +107,23 @@ impl SpoolProofs {
                 Seen::Waiting => {}
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Removes what nobody has touched for longer than the rule says, for as long as it is asked to.
+    pub fn keep_for(&self, rule: Retention) -> impl Future<Output = ()> + Send + 'static {
+        let spool = self.spool.clone();
+        async move {
+            loop {
+                let spool = spool.clone();
+                let removed = tokio::task::spawn_blocking(move || spool.remove_older(rule.spool_files)).await;
+                match removed {
+                    Ok(Ok(0)) | Err(_) => {}
+                    Ok(Ok(files)) => tracing::info!(files, "old files of the spool were removed"),
+                    Ok(Err(error)) => tracing::warn!(error = %refused(&error), "old files of the spool stay"),
+                }
+                tokio::time::sleep(rule.look_every).await;
+            }
         }
     }
 

@@ -28,10 +28,12 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, Proxies, ProxyHeader, deployment_in};
+use gridveil_telemetry::TelemetryArgs;
+use gridveil_sequencer::{audit_log::publish::Heads, staff::token::Staff};
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
     anvil::LOCAL_CHAIN_ID,
-    ethers_client::{Confirmations, FeePolicy, Key, MOST_AT_ONCE},
+    ethers_client::{AuditHeads, Confirmations, FeePolicy, Key, MOST_AT_ONCE},
 };
 use ipnet::IpNet;
 use tokio::runtime::Runtime;
@@ -114,7 +116,7 @@ pub struct Args {
     /// Public listener: put TLS in front of it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     bind: SocketAddr,
-    /// Admin listener, loopback only.
+    /// Admin listener, loopback only; with staff by tokens ([staff] in the file) any, with TLS in front of it.
     #[arg(long, default_value = "127.0.0.1:8081")]
     admin_bind: SocketAddr,
     /// Listener for liveness, readiness and metrics (/livez, /readyz, /metrics): loopback, or an address that only the
@@ -128,6 +130,9 @@ pub struct Args {
     /// The header in which it says so: x-forwarded-for or forwarded. No other is looked at.
     #[arg(long, value_name = "NAME", default_value = "x-forwarded-for", requires = "trusted_proxies")]
     proxy_header: ProxyHeader,
+    /// Contract of the audit log's heads (`gridveil operator audit-log deploy`): without it no head is published.
+    #[arg(long, value_name = "ADDRESS")]
+    audit_heads: Option<String>,
     /// Closes a period by itself once it is over and every used slot has a packet.
     #[arg(long)]
     auto_close: bool,
@@ -154,6 +159,8 @@ pub struct Args {
     cache: CacheArgs,
     #[command(flatten)]
     ceremony: CeremonyArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
 }
 
 /// Jobs with provers at once, unless told otherwise: a witness of at most 0.6 MB of memory each.
@@ -179,6 +186,12 @@ pub struct Local<'a> {
 }
 
 impl Args {
+    /// How it logs and traces.
+    #[must_use]
+    pub const fn telemetry(&self) -> &TelemetryArgs {
+        &self.telemetry
+    }
+
     /// The options of a local deployment.
     #[must_use]
     pub fn local(local: &Local<'_>) -> Self {
@@ -202,6 +215,7 @@ impl Args {
             health_bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             trusted_proxies: Vec::new(),
             proxy_header: ProxyHeader::default(),
+            audit_heads: None,
             auto_close: false,
             spool: None,
             spool_key: None,
@@ -210,6 +224,7 @@ impl Args {
             shapes: vec![shape.to_owned()],
             cache: CacheArgs::new(cache.to_path_buf()),
             ceremony: CeremonyArgs::default(),
+            telemetry: TelemetryArgs::default(),
         }
     }
 }
@@ -343,19 +358,25 @@ struct Read {
     token: AdminToken,
     communities: Option<Vec<Community>>,
     begun: Option<Vec<Community>>,
+    audit_heads: Option<[u8; 20]>,
     settings: Settings,
 }
 
 fn read(args: &Args) -> anyhow::Result<Read> {
     let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
+    let settings = Found::read(args.config.as_deref())?.settings;
+    Staff::of(&settings.staff)?;
+    let heads =
+        |text: &String| gridveil_meter_client::submit::address(text).context("--audit-heads: not 0x and 40 hex digits");
     Ok(Read {
+        audit_heads: args.audit_heads.as_ref().map(heads).transpose()?,
         shapes: args.shapes.iter().map(shape).collect::<Result<_, _>>()?,
         contract: address(&args.contract)?,
         key: args.operator.open()?,
         token: AdminToken::new(&secret_text(&args.admin_token)?)?,
         communities: args.genesis.as_deref().map(communities).transpose()?,
         begun: args.begin.as_deref().map(beginnings).transpose()?,
-        settings: Found::read(args.config.as_deref())?.settings,
+        settings,
     })
 }
 
@@ -379,7 +400,7 @@ pub fn check(args: &Args) -> anyhow::Result<()> {
 /// Configuration, keys, store, or no answer from L1 at the first start.
 pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     // What needs no network is refused first.
-    let Read { shapes, contract, key, token, communities, begun, settings } = read(args)?;
+    let Read { shapes, contract, key, token, communities, begun, audit_heads, settings } = read(args)?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let logged = deployment_in(&args.data, &args.master_key).context("--data")?.map(|there| there.chain_id);
@@ -393,6 +414,9 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token).at(&settings.pace);
     config.limits = settings.limits;
+    config.retention = settings.retention;
+    config.staff = settings.staff;
+    config.audit_heads = audit_heads.map(|address| Heads(Arc::new(AuditHeads::new(l1.clone(), address))));
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.health_bind = args.health_bind;
     config.proxies = Proxies { trusted: args.trusted_proxies.clone(), header: args.proxy_header };
@@ -415,7 +439,10 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
         }
     });
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
-        (Some(spooled), _) => Arc::new(spooled),
+        (Some(spooled), _) => {
+            runtime.spawn(spooled.keep_for(config.retention));
+            Arc::new(spooled)
+        }
         (None, Some(queue)) => {
             let srs = args.ceremony.source()?;
             Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache.directory())?)))

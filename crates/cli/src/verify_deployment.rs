@@ -10,7 +10,10 @@ use gridveil_prover::{
     progress::Reporter,
     srs::{Srs, SrsSource},
 };
-use gridveil_verifier_contract::{EthersClient, L1Error, deployment::DeploymentFile};
+use gridveil_verifier_contract::{
+    EthersClient, L1Error, artifact::Contract, deployment::DeploymentFile, ethers_client::AuditHeads,
+    verifiers::code_hash,
+};
 
 use crate::{
     common::{options::named, text},
@@ -78,7 +81,20 @@ pub async fn look(
 ) -> Result<DeploymentReport, L1Error> {
     let timelock = file.contracts.timelock.as_ref().map(|timelock| (timelock.address.0, timelock.from_block));
     let chain = l1.inspect(timelock).await?;
-    Ok(check(file, &chain, generated))
+    let mut report = check(file, &chain, generated);
+    if let Some(heads) = &file.contracts.audit_heads {
+        // Whose heads they are follows from its code and the rollup that is fixed in it.
+        let outcome = match AuditHeads::new(l1.clone(), heads.address.0).check().await {
+            Ok(()) if code_hash(&l1.code(heads.address.0).await?) == heads.code_hash.0 => {
+                Outcome::Ok(heads.address.to_string())
+            }
+            Ok(()) => Outcome::Failed("its code has another hash than in the file".to_owned()),
+            Err(L1Error::Malformed(why)) => Outcome::Failed(why),
+            Err(error) => return Err(error),
+        };
+        report.add(file, Contract::AuditHeads.name(), outcome);
+    }
+    Ok(report)
 }
 
 /// The verifiers' code from circuit and ceremony. A missing ceremony file or compiler leaves it unknown; a wrong one is an

@@ -6,6 +6,8 @@ use gridveil_api::{
         PublishedTariff, ServedCommunity, Status, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
+    export::{ExportPage, ExportRequest},
+    grant::{GRANT_HEADER, GrantedTotals, Revocation, Revoked, SignedGrant},
     public::Taken,
 };
 use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
@@ -68,6 +70,18 @@ impl Admin {
         self.post(&format!("/admin/v1/members/{community}/{slot}/erase"), request, "an erased account")
     }
 
+    /// A page of what is held of an account.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::OtherAccount`] if it is of another one.
+    pub fn export(&self, community: u32, slot: u16, request: &ExportRequest) -> Result<ExportPage, ApiError> {
+        let page: ExportPage =
+            self.post(&format!("/admin/v1/members/{community}/{slot}/export"), request, "a page of an export")?;
+        let about = &page.about;
+        let asked = request.account.is_none_or(|account| account == about.account);
+        if asked && (about.community, about.slot) == (community, slot) { Ok(page) } else { Err(ApiError::OtherAccount) }
+    }
+
     /// What the meter data manager has to substitute.
     ///
     /// # Errors
@@ -122,6 +136,52 @@ impl Admin {
         } else {
             Err(ApiError::OtherPeriod)
         }
+    }
+
+    /// The totals of a period that a grant opens.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::OtherPeriod`] if it is another period's.
+    pub fn granted_totals(&self, grant: &SignedGrant, first_interval: Interval) -> Result<GrantedTotals, ApiError> {
+        let community = grant.grant.community;
+        let path = format!("/admin/v1/communities/{community}/totals/{first_interval}");
+        let totals: GrantedTotals = self.granted(&path, grant, "totals")?;
+        if (totals.community, totals.first_interval) == (community, first_interval) {
+            Ok(totals)
+        } else {
+            Err(ApiError::OtherPeriod)
+        }
+    }
+
+    /// Both headers of a period, which a grant opens.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn granted_opening(&self, grant: &SignedGrant, first_interval: Interval) -> Result<PeriodOpening, ApiError> {
+        let community = grant.grant.community;
+        let path = format!("/admin/v1/communities/{community}/header/{first_interval}");
+        let opening: PeriodOpening = self.granted(&path, grant, "an opening")?;
+        if (opening.community, opening.first_interval) == (community, first_interval) {
+            Ok(opening)
+        } else {
+            Err(ApiError::OtherPeriod)
+        }
+    }
+
+    /// Takes a grant back. The same again does no harm.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn revoke(&self, community: u32, revocation: &Revocation) -> Result<Revoked, ApiError> {
+        self.post(&format!("/admin/v1/communities/{community}/grants/revoke"), revocation, "a revocation")
+    }
+
+    fn granted<T: DeserializeOwned>(&self, path: &str, grant: &SignedGrant, what: &'static str) -> Result<T, ApiError> {
+        let url = format!("{}{path}", self.sequencer.base);
+        let carried = hex::encode(serde_json::to_vec(grant).unwrap_or_default());
+        let request =
+            || self.sequencer.client.get(&url).bearer_auth(self.token.as_str()).header(GRANT_HEADER, &carried);
+        self.sequencer.ask(request, what)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, ApiError> {

@@ -3,6 +3,7 @@
 
 use std::{io, path::Path};
 
+use gridveil_api::grant::SignedGrant;
 use gridveil_keystore::durable;
 use gridveil_protocol::{
     certificate::{ShownHolding, ShownRetirement},
@@ -164,6 +165,13 @@ impl ExchangeFile for BillOpening {
     const WHAT: &'static str = "an opening of a bill";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+impl ExchangeFile for SignedGrant {
+    const WHAT: &'static str = "a grant";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.grant.chain_id, contract: self.grant.contract }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `gridveil prover run`.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,6 +14,7 @@ use std::{
 
 use clap::Args;
 use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_telemetry::{TelemetryArgs, watch};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{CliError, Setup, queue::default_key};
@@ -20,6 +22,7 @@ use crate::{
     progress::Reporter,
     prover::{Prove, Prover},
     queue::{QueueUrl, Serving, ServingConfig, URL_VARIABLE},
+    seen::{Seen, SeenProver, SeenQueue},
     spool::{Spool, SpoolConfig, SpoolKey},
     worker::{self, LEASE, LIMIT, Queue, SHUTDOWN_GRACE, Served, WorkerConfig},
 };
@@ -50,6 +53,12 @@ pub(super) struct RunArgs {
     /// Stop when the queue is empty
     #[arg(long)]
     once: bool,
+    /// Listener for liveness, readiness and metrics (/livez, /readyz, /metrics): ADDRESS:PORT, or a port of this machine's
+    /// loopback. None without it; each worker of a machine has its own
+    #[arg(long, value_name = "ADDRESS", value_parser = watch::address)]
+    health_bind: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(super) telemetry: TelemetryArgs,
     #[command(flatten)]
     setup: Setup,
 }
@@ -73,7 +82,7 @@ fn serve_spool(args: &RunArgs, dir: &Path, progress: Reporter) -> Result<(), Cli
     let spool = Spool::open(dir, SpoolKey::open_or_create(key)?, config)?;
     let prover = args.prover(&progress)?;
     println!("serving {}", dir.display());
-    report(until_stopped(prover, Arc::new(spool), args.worker(), progress)?)
+    report(until_stopped(prover, Arc::new(spool), args, progress)?)
 }
 
 fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(), CliError> {
@@ -94,7 +103,7 @@ fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(),
     )?);
     let prover = args.prover(&progress)?;
     println!("serving the queue");
-    let served = until_stopped(prover, Arc::clone(&serving), args.worker(), progress)?;
+    let served = until_stopped(prover, Arc::clone(&serving), args, progress)?;
     if args.once && served == Some(Served::default()) {
         serving.check_key()?;
     }
@@ -132,13 +141,18 @@ fn report(served: Option<Served>) -> Result<(), CliError> {
 fn until_stopped<Q>(
     prover: Arc<dyn Prove>,
     queue: Arc<Q>,
-    config: WorkerConfig,
+    args: &RunArgs,
     progress: Reporter,
 ) -> Result<Option<Served>, CliError>
 where
     Q: Queue + Send + 'static,
     CliError: From<Q::Error>,
 {
+    let (seen, config) = (Arc::new(Seen::default()), args.worker());
+    if let Some(address) = args.health_bind {
+        println!("health http://{}", watch::listen(address, seen.clone())?);
+    }
+    let (prover, queue) = (SeenProver::new(prover, Arc::clone(&seen)), SeenQueue::new(queue, seen));
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // A second one ends the process at once.
@@ -149,7 +163,7 @@ where
     let worker = {
         let stop = Arc::clone(&stop);
         // Whoever has left does not wait for the outcome.
-        move || drop(sender.send(worker::serve(prover.as_ref(), queue.as_ref(), &config, &stop, &progress)))
+        move || drop(sender.send(worker::serve(&prover, &queue, &config, &stop, &progress)))
     };
     thread::Builder::new().name("gridveil-worker".into()).spawn(worker).map_err(CliError::System)?;
     let mut stopped = None::<Instant>;

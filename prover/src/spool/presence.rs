@@ -30,7 +30,7 @@ fn touch_open(file: &fs::File) -> io::Result<()> {
 }
 
 /// When a file was touched. It is opened for that: a network disk answers what it remembers for one that is not.
-fn touched(path: &Path) -> io::Result<SystemTime> {
+pub(super) fn touched(path: &Path) -> io::Result<SystemTime> {
     fs::File::open(path)?.metadata()?.modified()
 }
 
@@ -46,7 +46,7 @@ fn lease_of(claim: &Path) -> Duration {
 
 impl Spool {
     /// Now, by the clock of the file system.
-    fn now(&self) -> Result<SystemTime, SpoolError> {
+    pub(super) fn now(&self) -> Result<SystemTime, SpoolError> {
         static LOOKS: AtomicU64 = AtomicU64::new(0);
         let look = LOOKS.fetch_add(1, Ordering::Relaxed);
         let path = self.at("tmp", format_args!("clock-{}-{look}", std::process::id()));

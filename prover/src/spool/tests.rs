@@ -30,6 +30,35 @@ fn a_job_goes_in_and_its_result_comes_out() {
 }
 
 #[test]
+fn what_nobody_touches_for_long_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path(), LONG);
+    let [left, done, held, fresh] = [1, 2, 3, 4].map(job);
+    let ids = [&left, &done, &held].map(|job| spool.submit(job).unwrap());
+    let claims: Vec<Claim> = std::iter::from_fn(|| spool.claim("a").unwrap()).collect();
+    let of = |id| claims.iter().find(|claim| claim.id == id).unwrap();
+    spool.release(of(ids[0])).unwrap();
+    spool.finish(of(ids[1]), &answer(&done)).unwrap();
+    fs::write(dir.path().join("poisoned/x"), "set aside").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3 * 86_400);
+    for place in ["jobs", "claimed", "results", "poisoned"] {
+        for entry in fs::read_dir(dir.path().join(place)).unwrap() {
+            fs::File::options().write(true).open(entry.unwrap().path()).unwrap().set_modified(long_ago).unwrap();
+        }
+    }
+    assert!(of(ids[2]).beat(), "a worker is at it");
+    let fresh = spool.submit(&fresh).unwrap();
+    assert_eq!(spool.remove_older(Duration::from_secs(4 * 86_400)).unwrap(), 0);
+    assert_eq!(spool.remove_older(Duration::from_secs(2 * 86_400)).unwrap(), 3);
+    let states = [ids[0], ids[1], ids[2], fresh].map(|id| spool.state(id).unwrap());
+    let [unknown, claimed, waiting] = [SpoolState::Unknown, SpoolState::Claimed, SpoolState::Waiting];
+    assert_eq!(states, [unknown.clone(), unknown, claimed, waiting]);
+    // Who waits for it puts it in again.
+    assert_eq!(spool.submit(&left).unwrap(), ids[0]);
+    assert_eq!(spool.state(ids[0]).unwrap(), SpoolState::Waiting);
+}
+
+#[test]
 fn a_silent_workers_job_is_delivered_again_and_then_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path(), Duration::ZERO);

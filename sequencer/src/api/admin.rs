@@ -1,6 +1,7 @@
-//! The admin listener: loopback, with a bearer token.
+//! The admin listener: staff, by their tokens ([`super::guard`]).
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -8,8 +9,8 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
-    http::{StatusCode, header},
-    middleware::{self, Next},
+    http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -21,6 +22,7 @@ use gridveil_api::{
         Registration, ServedCommunity, Status, Step, TariffRequest, UpgradeRequest,
     },
     beginning::Beginning,
+    export::ExportPage,
     public::Taken,
 };
 use gridveil_protocol::{
@@ -28,18 +30,19 @@ use gridveil_protocol::{
 };
 
 use super::{
-    json_body,
+    granted, guard, json_body,
     limits::{self, Work},
     number,
     public::taken,
     unknown_route, wrong_method,
 };
 use crate::{
-    batch, erasing, joining, openings,
+    batch, erasing, exporting, joining, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
-    store::log_state::{CommunityState, SettledPeriod},
+    staff::Role,
+    store::log_state::{BatchEntry, CommunityState, SettledPeriod},
     tariffs, upgrade,
     writer::Snapshot,
 };
@@ -60,33 +63,19 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities/{community}/close", post(close))
         .route("/admin/v1/communities/{community}/missing", get(missing))
         .route("/admin/v1/members/{community}/{slot}/erase", post(erase))
+        .route("/admin/v1/members/{community}/{slot}/export", post(export))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
         .route("/admin/v1/upgrade", post(plan_upgrade))
         .route("/admin/v1/status", get(status))
+        .merge(granted::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), WORK, request, next)))
-        .layer(middleware::from_fn(move |request, next| {
-            let service = Arc::clone(&for_token);
-            async move { with_token(&service, request, next).await }
-        }))
+        .layer(middleware::from_fn(move |request, next| guard::guarded(Arc::clone(&for_token), request, next)))
         .layer(middleware::from_fn(move |request, next| limits::counted(Arc::clone(&for_counts), request, next)))
-}
-
-async fn with_token(service: &Service, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    if given.is_some_and(|token| service.config.admin_token.is(token)) {
-        next.run(request).await
-    } else {
-        Problem::new(problem::ADMIN_TOKEN, "send Authorization: Bearer <token>").into_response()
-    }
 }
 
 async fn close(
@@ -109,6 +98,17 @@ async fn erase(
     let slot = u16::try_from(slot).map_err(|_| Problem::new(problem::ACCOUNT_UNKNOWN, "no such slot"))?;
     let EraseRequest { account } = json_body(request, BODY_BYTES).await?;
     erasing::erase(&service, community, slot, account).await.map(Json)
+}
+
+async fn export(
+    State(service): State<Arc<Service>>,
+    Path((community, slot)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<ExportPage>, Problem> {
+    let (community, slot) = (number(&community, "community")?, number(&slot, "slot")?);
+    let slot = u16::try_from(slot).map_err(|_| Problem::new(problem::ACCOUNT_UNKNOWN, "no such slot"))?;
+    let request = json_body(request, BODY_BYTES).await?;
+    exporting::page(&service, (community, slot), request).await.map(Json)
 }
 
 /// Which packets the meter data manager has to substitute, and what each substitute has to name.
@@ -143,7 +143,11 @@ async fn operate_header(
     request: Request,
 ) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
+    let acts_as = request.extensions().get::<guard::ActsAs>().copied();
     let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
+    if operation.transfer.is_some() && acts_as != Some(guard::ActsAs(Role::Operator)) {
+        return Err(Problem::new(problem::STAFF_ROLE, "money of a pool is the operator's"));
+    }
     let (status, id) = match operations::submit_header(&service, community, operation).await? {
         Submitted::Accepted(id) => (Taken::Accepted, id),
         Submitted::Duplicate(id) => (Taken::Duplicate, id),
@@ -178,8 +182,14 @@ async fn plan_upgrade(State(service): State<Arc<Service>>, request: Request) -> 
 async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
-    let one = |(index, log_state): (&u32, &CommunityState)| {
-        community_status(&snapshot, *index, log_state, blocked.get(index))
+    // Once for all: a batch is of one of thousands of communities.
+    let mut on_their_way: BTreeMap<u32, Vec<BatchStatus>> = BTreeMap::new();
+    for (batch, entry) in &snapshot.log_state.batches {
+        on_their_way.entry(entry.community).or_default().push(unsettled(*batch, entry));
+    }
+    let mut one = |(index, log_state): (&u32, &Arc<CommunityState>)| {
+        let batches = on_their_way.remove(index).unwrap_or_default();
+        community_status(&snapshot, *index, log_state, batches, blocked.get(index))
     };
     Json(Status {
         state_root: snapshot.log_state.root,
@@ -187,7 +197,7 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
         versions: snapshot.log_state.versions.all(),
         stopped: service.health.stopped(),
         retrying: service.health.retrying(),
-        communities: snapshot.log_state.communities.iter().map(one).collect(),
+        communities: snapshot.log_state.communities.iter().map(&mut one).collect(),
     })
 }
 
@@ -196,16 +206,10 @@ fn community_status(
     snapshot: &Snapshot,
     index: u32,
     log_state: &CommunityState,
+    on_their_way: Vec<BatchStatus>,
     blocked: Option<&Problem>,
 ) -> CommunityStatus {
     let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(BATCHES_SHOWN)).map(settled);
-    let on_their_way = snapshot.log_state.batches.iter().filter(|(_, b)| b.community == index);
-    let on_their_way = on_their_way.map(|(batch, b)| BatchStatus {
-        batch: *batch,
-        first_interval: b.first_interval,
-        prove_ms: b.prove_ms,
-        step: if b.prove_ms.is_some() { Step::Proven } else { Step::Applied },
-    });
     let community = snapshot.communities.get(&index);
     let header = community.map(|community| &community.header);
     let accounts = community.map_or(0, |community| community.accounts.iter().filter(|a| a.meter.is_some()).count());
@@ -225,6 +229,11 @@ fn community_status(
         blocked: blocked.map(Problem::document),
         batches: settled.chain(on_their_way).collect(),
     }
+}
+
+fn unsettled(batch: u64, entry: &BatchEntry) -> BatchStatus {
+    let step = if entry.prove_ms.is_some() { Step::Proven } else { Step::Applied };
+    BatchStatus { batch, first_interval: entry.first_interval, prove_ms: entry.prove_ms, step }
 }
 
 fn settled(period: &SettledPeriod) -> BatchStatus {

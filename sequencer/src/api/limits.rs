@@ -19,6 +19,7 @@ use crate::{
     client::{Client, Peer, PerClient},
     config::Limits,
     listen::is_set,
+    metrics::Limited,
     problem::{self, Problem},
     service::Service,
 };
@@ -55,11 +56,13 @@ pub(crate) async fn of_client(service: Arc<Service>, clients: Clients, request: 
     let client = service.config.proxies.client(peer, request.headers());
     if let Err(early) = clients.rate.check_key(&client) {
         let wait = early.wait_time_from(clients.rate.clock().now()).as_secs().saturating_add(1);
+        service.metrics.limited.get_or_create(&Limited { limit: "rate" }).inc();
         let detail = "too many requests of this client in a short time";
         let wait = u32::try_from(wait).unwrap_or(u32::MAX);
         return Problem::new(problem::CLIENT_TOO_MANY, detail).after(wait).into_response();
     }
     let Some(_within) = clients.requests.enter(client) else {
+        service.metrics.limited.get_or_create(&Limited { limit: "at_once" }).inc();
         let detail = "too many requests of this client at once";
         return Problem::new(problem::CLIENT_TOO_MANY, detail).after(1).into_response();
     };

@@ -24,7 +24,7 @@ use gridveil_protocol::{
 use serde::Serialize;
 
 use super::{
-    body, json_body,
+    body, guard, json_body,
     limits::{self, Clients, Rate, Work},
     media_type, number, parse_json, unknown_route, wrong_method,
 };
@@ -59,6 +59,7 @@ pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), work, request, next)))
+        .layer(middleware::from_fn(guard::listed))
         .layer(middleware::from_fn(move |request, next| {
             limits::of_client(Arc::clone(&for_clients), clients.clone(), request, next)
         }))
@@ -68,7 +69,7 @@ pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
 async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     let genesis = &service.genesis;
     let snapshot = service.writer.snapshot();
-    let begins_s = |(index, log_state): (&u32, &CommunityState)| {
+    let begins_s = |(index, log_state): (&u32, &Arc<CommunityState>)| {
         let length = snapshot.communities.get(index).map(|community| community.header.interval_length);
         length.map(|length| begins_s(log_state.next_interval, length))
     };

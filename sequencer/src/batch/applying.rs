@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
+    time::Instant,
 };
 
 use gridveil_protocol::{
@@ -21,8 +22,11 @@ use super::{
     selection::{self, Selection},
     state_of, unknown_community,
 };
+use tracing::Instrument as _;
+
 use crate::{
     l1,
+    metrics::seconds,
     problem::{self, Code, Problem},
     service::Service,
     store::{
@@ -66,7 +70,12 @@ impl Basis {
 pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, Problem> {
     let basis = Basis::of(&service.writer.snapshot(), community)?;
     let (batch, previous) = (basis.batch, basis.previous);
-    let settled = if basis.selected { settle_selected(service, basis).await } else { select(service, basis).await };
+    let start = Instant::now();
+    let settled = if basis.selected {
+        settle_selected(service, basis).await
+    } else {
+        select(service, basis).instrument(tracing::info_span!("select", community, batch)).await
+    };
     let transition = settled.inspect_err(|problem| {
         if problem.members.clause.is_some() {
             tracing::error!(
@@ -77,6 +86,7 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
             service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());
         }
     })?;
+    service.metrics.selection.observe(seconds(start.elapsed()));
     let instance = transition.instance;
     let first_interval = transition.input.community.header.next_interval;
     let applied = Applied { ended: ended(service, &transition).await?, ..Applied::of(batch, previous, &transition) };
@@ -89,6 +99,7 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
         Ok(Decision::Write { draft: Box::new(draft), after: Some(Box::new(transition.after.clone())), answer: () })
     };
     service.writer.submit_waiting(decide).await?;
+    service.metrics.applied(batch);
     service.reader.keep(batch, &kept);
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     tracing::info!(community, batch, first_interval = first_interval.0, "period applied");

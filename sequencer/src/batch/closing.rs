@@ -1,7 +1,10 @@
 //! Closing a period. It must be over and complete. The closing draws everything random of its settlement. All of that
 //! is durable before the period is applied.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use gridveil_keystore::random;
 use gridveil_protocol::{
@@ -9,10 +12,12 @@ use gridveil_protocol::{
     packet::PacketSalts,
     units::Interval,
 };
+use tracing::Instrument as _;
 
 use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
 use crate::{
     config, emergency, ends, l1,
+    metrics::seconds,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -40,7 +45,8 @@ pub async fn close(service: &Arc<Service>, community: u32, first_interval: Inter
     {
         let mut closings = service.closings.lock().unwrap_or_else(PoisonError::into_inner);
         while closings.try_join_next().is_some() {}
-        closings.spawn(closing);
+        let span = tracing::info_span!("close", community, first_interval = first_interval.0);
+        closings.spawn(closing.instrument(span));
     }
     outcome.await.unwrap_or_else(|_| Err(Problem::internal("a closing did not end")))
 }
@@ -65,13 +71,16 @@ async fn close_locked(
         return Err(Problem::new(problem::CLOSE_PERIOD, "another period is open: that of `open`")
             .with(|members| members.open = Some(open)));
     }
+    let start = Instant::now();
     emergency::check(service, community, first_interval).await?;
     if closed {
         ends::settles(service, community, None).await?;
     } else {
         close_open(service, community, first_interval).await?;
     }
-    applying::apply(service, community).await
+    let applied = applying::apply(service, community).await?;
+    service.metrics.closing.observe(seconds(start.elapsed()));
+    Ok(applied)
 }
 
 /// Is the period over for L1? And is the tariff we hold the one L1 has in force?

@@ -2,17 +2,19 @@
 //! by their state roots and not by their proofs. So many jobs are handed over as provers serve, and some more.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use gridveil_proving_api::{ProofError, ProofJob};
 use tokio::{task::JoinSet, time::Instant};
+use tracing::Instrument as _;
 
 use super::transition;
 use crate::{
     config,
+    metrics::{Shaped, gauge, seconds},
     service::Service,
     store::{
         Draft,
@@ -82,15 +84,16 @@ impl Troubles {
 /// Proves every applied batch, at most [`crate::config::Config::proving`] at once.
 pub async fn prove_all(service: Arc<Service>) {
     let mut changes = service.writer.changes();
-    let (mut running, mut taken) = (JoinSet::new(), BTreeSet::new());
+    // Batches are handed over in order: all before this one were.
+    let (mut running, mut next) = (JoinSet::new(), 0);
     let mut places = Places { now: places(Some(0), service.config.proving), counted: None };
     let troubles = Arc::new(Troubles::default());
     loop {
         changes.borrow_and_update();
         let pending: Vec<u64> = {
             let snapshot = service.writer.snapshot();
-            let applied = snapshot.log_state.batches.iter().filter(|(_, batch)| batch.prove_ms.is_none());
-            applied.map(|(number, _)| *number).filter(|number| !taken.contains(number)).collect()
+            let applied = snapshot.log_state.batches.range(next..).filter(|(_, batch)| batch.prove_ms.is_none());
+            applied.map(|(number, _)| *number).collect()
         };
         let most = places.for_jobs(&service, running.len() + pending.len()).await;
         let free = if service.health.stopped().is_none() { most.saturating_sub(running.len()) } else { 0 };
@@ -101,8 +104,9 @@ pub async fn prove_all(service: Arc<Service>) {
             if let Some(entry) = entry {
                 running.spawn(prove(Arc::clone(&service), Arc::clone(&troubles), batch, entry));
             }
-            taken.insert(batch);
+            next = batch + 1;
         }
+        service.metrics.asked.set(gauge(running.len()));
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             Some(_) = running.join_next() => {}
@@ -127,9 +131,12 @@ async fn prove(service: Arc<Service>, troubles: Arc<Troubles>, batch: u64, entry
     let id = job.id();
     loop {
         let started = Instant::now();
-        match service.proofs.prove(job.clone()).await {
+        let span = tracing::info_span!("prove", batch, shape = job.shape, circuit_version = job.circuit_version);
+        match service.proofs.prove(job.clone()).instrument(span).await {
             Ok(proof) => {
                 troubles.tell(&service, batch, None);
+                let of = Shaped { shape: job.shape.clone() };
+                service.metrics.proving.get_or_create(&of).observe(seconds(started.elapsed()));
                 let prove_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let record = Proven { batch, prove_ms, proof: hex::encode(proof) };
                 let decide = move |snapshot: &Snapshot| {
@@ -152,6 +159,7 @@ async fn prove(service: Arc<Service>, troubles: Arc<Troubles>, batch: u64, entry
                 return;
             }
             Err(ProofError::Unavailable(why)) => {
+                service.metrics.prover_retries.inc();
                 troubles.tell(&service, batch, Some(why));
                 config::pause(&mut pauses).await;
             }

@@ -2,16 +2,17 @@
 //! as final; the next is sent before. A reorganisation that takes a batch back is met by sending it again
 //! (`docs/adr/0030-settlements-on-their-way.md`).
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use gridveil_protocol::{codec::Bytes32, field::to_bytes};
 use gridveil_verifier_contract::{L1Error, SettleCall, Word};
+use tracing::Instrument as _;
 
 use super::transition;
 use crate::{
     config, emergency, l1,
     problem::Problem,
-    service::{Metrics, Service},
+    service::Service,
     store::{
         Draft, StoreError,
         log_state::BatchEntry,
@@ -70,7 +71,7 @@ pub async fn settle_all(service: Arc<Service>) {
             }
             Err(failure) => match failure.waits() {
                 Ok(reason) => {
-                    service.metrics.l1_retries.fetch_add(1, Ordering::Relaxed);
+                    service.metrics.l1_retries.inc();
                     service.health.degraded("l1", Some(reason));
                     config::pause(&mut pauses).await;
                 }
@@ -233,7 +234,12 @@ async fn send(
         let Ok(call) = call(service, batch, &entry).await else { break };
         calls.push(call);
     }
-    service.l1.settle_in_order(calls).await.map_err(|error| Failure::L1(Some(batch), error))?;
+    service
+        .l1
+        .settle_in_order(calls)
+        .instrument(tracing::info_span!("settle", batch))
+        .await
+        .map_err(|error| Failure::L1(Some(batch), error))?;
     tracing::info!(batch, "batch on L1");
     Ok(())
 }
@@ -267,7 +273,7 @@ async fn record(service: &Arc<Service>, batch: u64, root: Word) -> Result<(), Fa
     };
     let decide = move |_: &Snapshot| Ok(Decision::write(Draft::public(Event::Settled(settled)), ()));
     service.writer.submit_waiting(decide).await?;
-    Metrics::count(&service.metrics.settled);
+    service.metrics.is_final(batch, service.config.clock.now());
     tracing::info!(batch, "batch final on L1");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Giving up batches that L1 will never have, with their effects. Their periods are open again, with every packet; what
 //! they carried waits again; what was accepted later stays.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use gridveil_protocol::field::Fr;
 
@@ -20,10 +20,14 @@ impl LogState {
         }
         let mut gone = Vec::new();
         for (community, state) in &mut self.communities {
-            gone.extend(reopen(*community, state));
+            // One that nothing is open of stays shared.
+            if state.closed.is_some() {
+                gone.extend(reopen(*community, Arc::make_mut(state)));
+            }
         }
         for (batch, entry) in self.batches.split_off(&first).into_iter().rev() {
             let state = self.communities.get_mut(&entry.community).ok_or(OrderError("of an unknown community"))?;
+            let state = Arc::make_mut(state);
             gone.extend(keys_of(batch, &entry));
             entry.before.restore(state);
             state.switches.undo(batch);

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     log_state::{Entry, LogState, OrderError, key, put},
     record::{Applied, Erased, Kept},
 };
 
 /// From a batch on, a slot has another key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Switch {
     batch: u64,
     generation: u32,
 }
 
 /// The switches of every slot, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switches(BTreeMap<u16, Vec<Switch>>);
 
 /// An account that ended.

@@ -1,6 +1,8 @@
 //! Another circuit version, and open periods that begin anew under it: what was taken for them is signed for a version
 //! that L1 has stopped, and no batch could carry it (`docs/adr/0019-a-council-for-what-l1-can-prove.md`).
 
+use std::sync::Arc;
+
 use super::{
     abandoned::reopen,
     log_state::{CommunityState, Entry, LogState, OrderError, Packets, key},
@@ -19,7 +21,7 @@ impl LogState {
         let mut entries = Vec::new();
         for community in &upgrade.anew {
             if let Some(state) = self.communities.get_mut(community) {
-                entries.extend(begin_anew(*community, state));
+                entries.extend(begin_anew(*community, Arc::make_mut(state)));
             }
         }
         Ok(entries)

@@ -40,16 +40,16 @@ pub enum StoreError {
         /// Is there an index?
         index: bool,
     },
-    /// The index has seen more of the log, or another one.
+    /// The index or a snapshot has seen more of the log, or another one.
     #[error(
-        "store: the index has seen {seen} records of the log, and the log {}: it is an old copy, or another log. \
+        "store: the index or a snapshot has seen {seen} records of the log, and the log {}: it is an old copy, or another log. \
          Put the newest log back; if it is lost, docs/how-to/restore.md says what to do",
         if has < seen { format!("has {has}") } else { "has others".to_owned() }
     )]
     OldLog {
         /// Records in the log.
         has: u64,
-        /// Records that the index has seen.
+        /// Records that were seen.
         seen: u64,
     },
     /// What the records say does not add up.

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use super::{
-    StoreError, data_keys,
-    log::{self, Record},
-};
+use super::{StoreError, data_keys, log};
 
 /// Keys or an index belong to a log: where it is gone, no other begins beside them.
 pub(super) fn check_there(directory: &Path, path: &Path) -> Result<(), StoreError> {
@@ -17,25 +14,26 @@ pub(super) fn check_there(directory: &Path, path: &Path) -> Result<(), StoreErro
     if key_files > 0 || index { Err(StoreError::LogGone { key_files, index }) } else { Ok(()) }
 }
 
-/// What the index has seen of the log, as evidence that something of it is lost: the index is written after the log.
+/// What index and snapshots have seen of the log, as evidence that something of it is lost: they are written after the
+/// log. Numbers of records, each with the chain value after them.
 #[derive(Default)]
 pub(super) struct Evidence {
-    pub seen: Option<(u64, [u8; 32])>,
+    pub seen: Vec<(u64, [u8; 32])>,
 }
 
 impl Evidence {
-    pub fn compare(&self, record: &Record) -> Result<(), StoreError> {
-        match self.seen {
-            Some((seen, chain)) if seen == record.height + 1 && chain != record.chain => {
-                Err(StoreError::OldLog { has: seen, seen })
-            }
-            _ => Ok(()),
+    /// Of a log that has `chain` after `height` records.
+    pub fn compare(&self, height: u64, chain: &[u8; 32]) -> Result<(), StoreError> {
+        if self.seen.iter().any(|(seen, other)| *seen == height && other != chain) {
+            return Err(StoreError::OldLog { has: height, seen: height });
         }
+        Ok(())
     }
 
+    /// Of a log that has so many records.
     pub fn check(&self, has: u64) -> Result<(), StoreError> {
-        match self.seen {
-            Some((seen, _)) if seen > has => Err(StoreError::OldLog { has, seen }),
+        match self.seen.iter().map(|(seen, _)| *seen).max() {
+            Some(seen) if seen > has => Err(StoreError::OldLog { has, seen }),
             _ => Ok(()),
         }
     }

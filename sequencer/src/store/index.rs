@@ -17,6 +17,8 @@ const IDENTITY_BYTES: usize = 33;
 /// Of the hash that stands for them.
 const HIDDEN_BYTES: usize = 16;
 const LOCK_TRIES: u32 = 250;
+/// Bytes of pages in memory.
+const CACHE: u64 = 16 << 20;
 
 fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(io) if io.to_string().contains("lock"))
@@ -61,7 +63,7 @@ impl Index {
     /// # Errors
     /// Those of sled, where not even an empty one can be made.
     pub fn open(directory: &Path, key: SealingKey) -> Result<Self, sled::Error> {
-        let open = || sled::Config::new().path(directory).cache_capacity(16 << 20).flush_every_ms(Some(1000)).open();
+        let open = || sled::Config::new().path(directory).cache_capacity(CACHE).flush_every_ms(Some(1000)).open();
         let mut opened = open();
         // The log's lock is ours, so a lock on the index is that of threads of this process that are about to end.
         for _ in 0..LOCK_TRIES {
@@ -112,11 +114,24 @@ impl Index {
         self.db.get(self.hidden(key)).is_ok_and(|held| held.as_deref() == value.as_deref())
     }
 
-    /// Does the index stand at this tip, with this many entries?
+    /// Does the index stand at this tip?
     #[must_use]
-    pub fn is_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
+    pub fn is_at(&self, tip: &Tip, root: &Fr) -> bool {
         self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice())
-            && self.db.len() as u64 == entries + 1
+    }
+
+    /// Has it this many entries? All of it is read.
+    #[must_use]
+    pub fn has_entries(&self, entries: u64) -> bool {
+        self.db.len() as u64 == entries + 1
+    }
+
+    /// An index that is there, as it is; `None` if it does not open.
+    #[must_use]
+    pub fn peek(directory: &Path, key: SealingKey) -> Option<Self> {
+        let there = directory.join("conf").exists();
+        let db = there.then(|| sled::Config::new().path(directory).cache_capacity(CACHE).open().ok()).flatten();
+        db.map(|db| Self { db, key })
     }
 
     /// Where the log ended when the index was last written: number of records, and chain value after them.
@@ -189,8 +204,8 @@ impl Index {
         Ok(self.db.get(self.hidden(key))?.map(|v| v.to_vec()))
     }
 
-    /// Writes what sled still holds back.
-    pub fn flush(&self) {
-        let _ = self.db.flush();
+    /// Writes what sled still holds back. `false` if it could not.
+    pub fn flush(&self) -> bool {
+        self.db.flush().is_ok()
     }
 }

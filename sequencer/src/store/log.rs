@@ -5,13 +5,19 @@
 //! is written. Anything else that fails its check is an error that names the offset.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufReader, Read, Seek, SeekFrom},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use gridveil_keystore::{durable, random};
+mod found;
+mod scan;
+
+pub use found::Found;
+use scan::Scan;
+
+mod walk;
 
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
@@ -100,6 +106,15 @@ pub struct Record {
     pub chain: [u8; 32],
 }
 
+impl Record {
+    /// Where a log ends after it.
+    #[must_use]
+    pub fn after(&self) -> Tip {
+        let end = self.offset + RECORD_HEADER_BYTES + self.body.len() as u64 + CHAIN_BYTES;
+        Tip { height: self.height + 1, end, chain: self.chain }
+    }
+}
+
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record").field("height", &self.height).field("kind", &self.kind).finish_non_exhaustive()
@@ -113,6 +128,16 @@ pub struct Identity {
     pub id: [u8; 16],
     /// Format.
     pub version: u32,
+}
+
+impl Identity {
+    /// Before the first record.
+    #[must_use]
+    pub fn start(&self) -> Tip {
+        let mut chain = [0; 32];
+        chain.copy_from_slice(&file_header(&self.id, self.version)[32..]);
+        Tip { height: 0, end: FILE_HEADER_BYTES, chain }
+    }
 }
 
 /// Where the log ends.
@@ -210,7 +235,9 @@ impl Log {
         path: &Path,
         mut each: impl FnMut(&Identity, Record) -> Result<(), E>,
     ) -> Result<Self, E> {
-        Self::open_or_create(path, None, &mut each)
+        let found = Found::at(path, None)?;
+        let identity = found.identity();
+        found.read(identity.start(), |record| each(&identity, record))
     }
 
     /// A new log with the identity of another: what is sealed for that opens here.
@@ -218,51 +245,9 @@ impl Log {
     /// # Errors
     /// [`LogError`].
     pub fn create(path: &Path, id: [u8; 16]) -> Result<Self, LogError> {
-        Self::open_or_create(path, Some(id), &mut |_, _| Ok(()))
-    }
-
-    fn open_or_create<E: From<LogError>>(
-        path: &Path,
-        id: Option<[u8; 16]>,
-        each: &mut impl FnMut(&Identity, Record) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(io_error("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(LogError::Locked.into()),
-            Err(std::fs::TryLockError::Error(e)) => return Err(io_error("lock")(e).into()),
-        }
-        let size = file.metadata().map_err(io_error("size"))?.len();
-        let identity = read_or_create(&file, size, path, id)?;
-        let Identity { id, version } = identity;
-        let header = file_header(&id, version);
-        let mut chain = [0; 32];
-        chain.copy_from_slice(&header[32..]);
-        let size = size.max(FILE_HEADER_BYTES);
-        let mut scan = Scan {
-            reader: BufReader::with_capacity(1 << 16, &file),
-            size,
-            tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain },
-        };
-        scan.reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
-        while let Some(record) = scan.next()? {
-            each(&identity, record)?;
-        }
-        let tip = scan.tip;
-        drop(scan);
-        // It is cut off before the next record is written, and not before: where the index or L1 know of more records, the
-        // log is refused, and what is left of them stays.
-        let torn = size - tip.end;
-        if torn > 0 {
-            tracing::warn!(
-                bytes = torn,
-                height = tip.height,
-                "the last record is incomplete: it was never acknowledged"
-            );
-        }
-        Ok(Self { file, id, version, tip, torn, poisoned: false })
+        let found = Found::at(path, Some(id))?;
+        let start = found.identity().start();
+        found.read(start, |_| Ok(()))
     }
 
     /// Where the log ends.
@@ -295,12 +280,20 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError`], or what `each` refuses.
-    pub fn scan<E: From<LogError>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
-        let mut chain = [0; 32];
-        chain.copy_from_slice(&file_header(&self.id, self.version)[32..]);
-        let mut reader = BufReader::with_capacity(1 << 16, &self.file);
-        reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
-        let mut scan = Scan { reader, size: self.tip.end, tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain } };
+    pub fn scan<E: From<LogError>>(&self, each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
+        self.scan_from(self.identity().start(), each)
+    }
+
+    /// The same from a place on.
+    ///
+    /// # Errors
+    /// [`LogError`], or what `each` refuses.
+    pub fn scan_from<E: From<LogError>>(
+        &self,
+        from: Tip,
+        mut each: impl FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut scan = Scan::of(&self.file, from, self.tip.end);
         while let Some(record) = scan.next()? {
             each(record)?;
         }
@@ -345,112 +338,47 @@ impl Log {
     }
 }
 
-fn read_or_create(file: &File, size: u64, path: &Path, wanted: Option<[u8; 16]>) -> Result<Identity, LogError> {
-    let mut header = [0; 64];
-    let there = usize::try_from(size.min(FILE_HEADER_BYTES)).unwrap_or(64);
-    file.read_exact_at(&mut header[..there], 0).map_err(io_error("read of the file header"))?;
-    let (mut id, mut version) = ([0; 16], [0; 4]);
-    id.copy_from_slice(&header[16..32]);
-    version.copy_from_slice(&header[8..12]);
-    if let Some(version) = [VERSION, IN_CLEAR].into_iter().find(|version| header == file_header(&id, *version)) {
-        return Ok(Identity { id, version });
-    }
-    if there == 64 && header[..8] == MAGIC && ![VERSION, IN_CLEAR].contains(&u32::from_be_bytes(version)) {
-        return Err(LogError::Version { found: u32::from_be_bytes(version) });
-    }
-    // Creation interrupted: nothing but (a prefix of) a header was written, so nothing was ever acknowledged.
-    let started = MAGIC.iter().zip(&header[..there]).all(|(a, b)| a == b || *b == 0);
-    if size > FILE_HEADER_BYTES || !started || (there == 64 && header != [0; 64]) {
-        return Err(LogError::FileHeader);
-    }
-    id = match wanted {
-        Some(wanted) => wanted,
-        None => random().map_err(|error| io_error("random identity")(io::Error::other(error)))?,
-    };
-    file.set_len(0)
-        .and_then(|()| file.write_all_at(&file_header(&id, VERSION), 0))
-        .and_then(|()| file.sync_all())
-        .map_err(io_error("creation"))?;
-    durable::sync_parent(path).map_err(io_error("sync of the directory"))?;
-    Ok(Identity { id, version: VERSION })
-}
-
-struct Scan<R> {
-    reader: R,
-    size: u64,
-    tip: Tip,
-}
-
-impl<R: Read> Scan<R> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], LogError> {
-        let mut out = [0; N];
-        self.reader.read_exact(&mut out).map_err(io_error("read"))?;
-        Ok(out)
-    }
-
-    /// The next record; `None` at the end, and where the last record was not written to its end.
-    fn next(&mut self) -> Result<Option<Record>, LogError> {
-        let offset = self.tip.end;
-        let left = self.size - offset;
-        if left < RECORD_HEADER_BYTES {
-            return Ok(None);
-        }
-        let header: [u8; 32] = self.take()?;
-        let Some(fields) = RecordHeader::decode(&header, &self.tip.chain) else {
-            // A record has a body and a chain value, which is never zero: with nothing but zeros after the header it
-            // was never whole.
-            return if self.only_zeros()? { Ok(None) } else { Err(LogError::RecordHeader { offset }) };
-        };
-        let damaged = LogError::Record { height: self.tip.height, offset };
-        if fields.height != self.tip.height {
-            return Err(damaged);
-        }
-        let whole = RECORD_HEADER_BYTES + u64::from(fields.length) + CHAIN_BYTES;
-        if left < whole {
-            return Ok(None);
-        }
-        let mut body = vec![0; usize::try_from(fields.length).unwrap_or(0)];
-        self.reader.read_exact(&mut body).map_err(io_error("read"))?;
-        let stored: [u8; 32] = self.take()?;
-        let chain = record_chain(&self.tip.chain, &header, &body);
-        if stored != chain {
-            // The file was made longer, but the end of the record never reached the disk: BLAKE3 never gives zeros.
-            return if stored == [0; 32] && self.only_zeros()? { Ok(None) } else { Err(damaged) };
-        }
-        self.tip = Tip { height: self.tip.height + 1, end: offset + whole, chain };
-        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body, chain }))
-    }
-
-    fn only_zeros(&mut self) -> Result<bool, LogError> {
-        let mut block = [0; 4096];
-        loop {
-            let n = self.reader.read(&mut block).map_err(io_error("read"))?;
-            if n == 0 {
-                return Ok(true);
-            }
-            if block.iter().take(n).any(|b| *b != 0) {
-                return Ok(false);
-            }
-        }
-    }
-}
-
 impl LogReader {
-    /// Body of the record of `kind` at `offset`. The chain was checked on opening; here the lengths and the kind are.
+    /// Body of the record of `kind` at `offset`. It is checked as it was on opening: against the chain value before it,
+    /// so that one that was damaged meanwhile, or stands in another's place, is found.
     ///
     /// # Errors
     /// [`LogError`].
     pub fn read(&self, offset: u64, kind: u16) -> Result<Vec<u8>, LogError> {
-        let mut header = [0; 32];
+        let damaged_header = LogError::RecordHeader { offset };
+        let (mut chain, mut header) = ([0; 32], [0; 32]);
+        let before = offset.checked_sub(CHAIN_BYTES).ok_or(LogError::RecordHeader { offset })?;
+        self.file.read_exact_at(&mut chain, before).map_err(io_error("read"))?;
         self.file.read_exact_at(&mut header, offset).map_err(io_error("read"))?;
-        let [a, b, c, d, k0, k1, ..] = header;
-        let length = u32::from_be_bytes([a, b, c, d]);
-        if u16::from_be_bytes([k0, k1]) != kind || !(1..=MAX_BODY_BYTES).contains(&length) {
-            return Err(LogError::RecordHeader { offset });
-        }
-        let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
+        let fields = RecordHeader::decode(&header, &chain).filter(|fields| fields.kind == kind);
+        let fields = fields.ok_or(damaged_header)?;
+        let length = usize::try_from(fields.length).unwrap_or(0);
+        let mut body = vec![0; length + header.len()];
         self.file.read_exact_at(&mut body, offset + RECORD_HEADER_BYTES).map_err(io_error("read"))?;
-        Ok(body)
+        let stored = body.split_off(length);
+        if stored == record_chain(&chain, &header, &body) {
+            Ok(body)
+        } else {
+            Err(LogError::Record { height: fields.height, offset })
+        }
+    }
+
+    /// Gives the records from one place to another, in order, while the writer appends behind them.
+    ///
+    /// # Errors
+    /// [`LogError`], or what `each` refuses.
+    pub fn scan<E: From<LogError>>(
+        &self,
+        from: Tip,
+        to: &Tip,
+        mut each: impl FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut scan = Scan::of(&self.file, from, to.end);
+        while let Some(record) = scan.next()? {
+            each(record)?;
+        }
+        // What is before `to` was whole once: an end that is missing is damage.
+        if scan.tip() == *to { Ok(()) } else { Err(LogError::RecordHeader { offset: scan.tip().end }.into()) }
     }
 }
 

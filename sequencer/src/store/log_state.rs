@@ -7,15 +7,18 @@ use std::{
 };
 
 use gridveil_protocol::{
-    field::Fr,
+    field::{Fr, hex_fr},
     params::{STATE_DEPTH, Shape},
     units::Interval,
     version::{CircuitVersion, Versions},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     accounts::Switches,
     data_keys::KeyName,
+    form,
     pending::{Carried, Pending},
     record::{Applied, Closed, CommunityAdded, Effects, Event, Genesis, Selected, Settled, kind},
 };
@@ -94,11 +97,12 @@ pub struct PacketEntry {
 }
 
 /// A settled period.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettledPeriod {
     /// Period.
     pub first_interval: Interval,
     /// Root after.
+    #[serde(with = "hex_fr")]
     pub root: Fr,
     /// Where on L1.
     pub record: Settled,
@@ -107,21 +111,24 @@ pub struct SettledPeriod {
 }
 
 /// Step of a batch that is not settled yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchEntry {
     /// Community.
     pub community: u32,
     /// Period.
     pub first_interval: Interval,
     /// Root before.
+    #[serde(with = "hex_fr")]
     pub old_root: Fr,
     /// Root after.
+    #[serde(with = "hex_fr")]
     pub new_root: Fr,
     /// Wall time of the proof, ms, once proven.
     pub prove_ms: Option<u64>,
     /// What L1 does once it has the batch.
     pub effects: Effects,
     /// What its community goes back to if it is abandoned.
+    #[serde(with = "form::shared")]
     pub before: Arc<Before>,
 }
 
@@ -129,13 +136,14 @@ pub struct BatchEntry {
 pub type Packets = BTreeMap<(u16, bool), PacketEntry>;
 
 /// A community before a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     pub(super) next_interval: Interval,
     pub(super) state_at: (u16, u64),
     pub(super) begun: bool,
     pub(super) last_batch: Option<u64>,
     pub(super) last_period: Option<Interval>,
+    #[serde(with = "form::packets")]
     pub(super) packets: Packets,
     /// What waited and is in the batch.
     pub(super) carried: Carried,
@@ -144,17 +152,19 @@ pub struct Before {
 }
 
 /// One community.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommunityState {
     /// What it was added with.
     pub added: CommunityAdded,
     /// Shape.
+    #[serde(with = "form::shape")]
     pub shape: Shape,
     /// First interval of the open period.
     pub next_interval: Interval,
     /// Record that holds the current openings.
     pub state_at: (u16, u64),
     /// Appended to the certificates tree since it was added.
+    #[serde(with = "hex_fr::seq")]
     pub appended: Vec<Fr>,
     /// Is the community in the state tree? If not, its first batch puts it there.
     pub begun: bool,
@@ -163,10 +173,13 @@ pub struct CommunityState {
     /// Period of the last batch.
     pub last_period: Option<Interval>,
     /// Offset and commitment of the published tariffs.
+    #[serde(with = "form::tariffs")]
     pub tariffs: BTreeMap<Interval, (u64, Fr)>,
     /// Packets of the open period.
+    #[serde(with = "form::packets")]
     pub packets: Packets,
     /// Packets of later periods, which were open before batches were abandoned.
+    #[serde(with = "form::ahead")]
     pub ahead: BTreeMap<Interval, Packets>,
     /// Set while the open period is closed and not applied.
     pub closed: Option<Closed>,
@@ -181,19 +194,22 @@ pub struct CommunityState {
 }
 
 /// Everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogState {
     /// The genesis.
     pub genesis: Option<Genesis>,
-    /// Communities.
-    pub communities: BTreeMap<u32, CommunityState>,
+    /// Communities. A copy of all shares those that change in neither.
+    #[serde(with = "form::communities")]
+    pub communities: BTreeMap<u32, Arc<CommunityState>>,
     /// Applied and not settled.
     pub batches: BTreeMap<u64, BatchEntry>,
     /// Number of the last batch.
     pub last_batch: u64,
     /// State root after the last applied batch.
+    #[serde(with = "hex_fr")]
     pub root: Fr,
     /// Circuit versions of the periods, as far as it is decided.
+    #[serde(with = "form::versions")]
     pub versions: Versions,
     /// Batches whose receipts were kept.
     pub kept: BTreeSet<u64>,
@@ -327,7 +343,7 @@ impl LogState {
     }
 
     fn community(&mut self, community: u32) -> Result<&mut CommunityState, OrderError> {
-        self.communities.get_mut(&community).ok_or(OrderError("of an unknown community"))
+        self.communities.get_mut(&community).map(Arc::make_mut).ok_or(OrderError("of an unknown community"))
     }
 
     fn open_period(&mut self, community: u32, first_interval: Interval) -> Result<&mut CommunityState, OrderError> {
@@ -387,7 +403,7 @@ impl LogState {
             settled: Vec::new(),
             switches: Switches::default(),
         };
-        self.communities.insert(added.index, state);
+        self.communities.insert(added.index, Arc::new(state));
         Ok(vec![put(key::community(added.index), offset.to_be_bytes())])
     }
 

@@ -15,6 +15,10 @@ pub(super) fn close(directory: &Path) -> io::Result<()> {
         durable::private_directory(&folder)?;
         own(&folder, 0o700)?;
     }
+    let snapshots = super::snapshots::path_in(directory);
+    if snapshots.exists() {
+        own(&snapshots, 0o700)?;
+    }
     for file in [super::log::path_in(directory), super::erasures::path_in(directory)] {
         if file.exists() {
             own(&file, 0o600)?;

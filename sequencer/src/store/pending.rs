@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use gridveil_protocol::units::Interval;
+use gridveil_protocol::{hex::hex_bytes, units::Interval};
+use serde::{Deserialize, Serialize};
 
 use super::{
     log_state::{Entry, OrderError, key, put},
@@ -10,9 +11,10 @@ use super::{
 };
 
 /// A pending operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingOperation {
     /// Identity.
+    #[serde(with = "hex_bytes")]
     pub id: [u8; 32],
     /// Slot.
     pub slot: u16,
@@ -21,9 +23,10 @@ pub struct WaitingOperation {
 }
 
 /// A pending late packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingLate {
     /// Identity.
+    #[serde(with = "hex_bytes")]
     pub id: [u8; 32],
     /// Slot.
     pub slot: u16,
@@ -34,16 +37,17 @@ pub struct WaitingLate {
 }
 
 /// A pending header operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingHeader {
     /// Identity.
+    #[serde(with = "hex_bytes")]
     pub id: [u8; 32],
     /// Where it is.
     pub offset: u64,
 }
 
 /// Everything that is pending in one community, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// Operations. What is selected stays until its batch is applied.
     pub operations: Vec<WaitingOperation>,
@@ -56,7 +60,7 @@ pub struct Pending {
 }
 
 /// What a batch has taken of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// Operations.
     pub operations: Vec<WaitingOperation>,

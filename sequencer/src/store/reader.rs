@@ -27,9 +27,10 @@ use super::{
     bodies::Bodies,
     data_keys::{COMMUNITY_PART, DataKeys, Label, Sealed},
     index::Index,
-    log::LogReader,
-    log_state::{CommunityState, key},
+    log::{LogReader, Tip},
+    log_state::{CommunityState, LogState, key},
     record::{Applied, Closed, ClosedSecrets, Event, OwnState, decode_body, kind},
+    snapshots::Snapshots,
 };
 
 /// Recomputed transitions kept.
@@ -42,14 +43,45 @@ pub struct StoreReader {
     bodies: Bodies,
     data_keys: DataKeys,
     pub(super) index: Index,
+    pub(super) snapshots: Snapshots,
     cache: Mutex<VecDeque<(u64, Arc<Transition>)>>,
 }
 
 impl StoreReader {
     /// A reader.
     #[must_use]
-    pub const fn new(log: LogReader, bodies: Bodies, data_keys: DataKeys, index: Index) -> Self {
-        Self { log, bodies, data_keys, index, cache: Mutex::new(VecDeque::new()) }
+    pub const fn new(log: LogReader, bodies: Bodies, data_keys: DataKeys, index: Index, snapshots: Snapshots) -> Self {
+        Self { log, bodies, data_keys, index, snapshots, cache: Mutex::new(VecDeque::new()) }
+    }
+
+    /// Writes a snapshot of what follows from the log up to a place, durably. `false` if there is one, or if something was
+    /// found wrong with what is in memory.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_snapshot(&self, tip: &Tip, log_state: &LogState, tree: &SparseTree) -> std::io::Result<bool> {
+        // The index has seen what a snapshot says: it is never behind one.
+        if !self.index.flush() {
+            return Err(std::io::Error::other("the index could not be written"));
+        }
+        let begun = log_state.communities.iter().filter(|(_, state)| state.begun);
+        let node = |(community, state): (&u32, &Arc<CommunityState>)| {
+            (*community, (state.state_at.1, tree.leaf(u64::from(*community))))
+        };
+        self.snapshots.write(tip, log_state, &begun.map(node).collect())
+    }
+
+    /// See [`Snapshots::distrust`].
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn distrust_snapshots(&self) -> std::io::Result<()> {
+        self.snapshots.distrust()
+    }
+
+    /// The log.
+    pub(super) const fn log(&self) -> &LogReader {
+        &self.log
     }
 
     /// How bodies are sealed.
@@ -103,9 +135,7 @@ impl StoreReader {
     /// [`StoreError`].
     pub fn community(&self, index: u32, log_state: &CommunityState) -> Result<Community, StoreError> {
         let (mut community, genesis_count) = self.state_at(index, log_state.shape, log_state.state_at)?;
-        for (position, root) in (genesis_count..).zip(&log_state.appended) {
-            community.certificates.set(position, *root);
-        }
+        community.certificates.set_all((genesis_count..).zip(log_state.appended.iter().copied()));
         Ok(community)
     }
 
@@ -126,9 +156,7 @@ impl StoreReader {
         let appended =
             if record_kind == kind::COMMUNITY { own.certificates } else { self.first_certificates(community)? };
         let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
-        for (position, root) in (0..).zip(&appended) {
-            certificates.set(position, root.0);
-        }
+        certificates.set_all((0..).zip(appended.iter().map(|root| root.0)));
         Ok((Community { index: community, shape, header: own.header, accounts, certificates }, appended.len() as u64))
     }
 
@@ -322,9 +350,8 @@ impl StoreReader {
         let (mut community, from) =
             self.state_at(applied.community, current.shape, self.state_of(applied.community, applied.previous)?)?;
         let Header { certificate_count, .. } = community.header;
-        for position in from..certificate_count {
-            community.certificates.set(position, current.certificates.leaf(position));
-        }
+        let later = (from..certificate_count).map(|position| (position, current.certificates.leaf(position)));
+        community.certificates.set_all(later);
         Ok(community)
     }
 

@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, os::unix::fs::MetadataExt as _, path::Path};
 use gridveil_keystore::durable;
 
 use super::{
-    StoreError, add,
+    StoreError,
     bodies::Bodies,
     data_keys::{self, DataKeyError, DataKeys},
     index,
     log::{self, IN_CLEAR, Log},
     log_state::LogState,
+    opening::{self, add},
+    snapshots,
 };
 
 /// What became of the key files.
@@ -33,11 +35,8 @@ pub fn restore_keys(data: &Path, master_key_file: &Path, from: &Path, write: boo
         let key_files = data_keys::count_files(&data.join("keys"))?;
         return Err(StoreError::LogGone { key_files, index: false });
     }
-    let mut log_state = LogState::default();
     let master = data_keys::read_master_key(master_key_file)?;
-    let log = Log::open::<StoreError>(&path, |identity, record| {
-        add(&mut log_state, &Bodies::of(&master, identity), record).map(drop)
-    })?;
+    let (log, log_state) = opening::structure(data, &master)?;
     let keys = DataKeys::open(&data.join("keys"), master_key_file, log.id())?;
     let (mut missing, mut report) = (Vec::new(), RestoredKeys::default());
     for (community, state) in &log_state.communities {
@@ -115,7 +114,8 @@ pub fn seal_log(data: &Path, master_key_file: &Path) -> Result<Option<u64>, Stor
     if !group.is_empty() {
         new.append(&group)?;
     }
-    // The index knows the records at their old places, and would be evidence of another log.
+    // The index and the snapshots know the records at their old places, and would be evidence of another log.
+    snapshots::remove_all(data).map_err(StoreError::Directory)?;
     let places = data.join("index");
     if places.exists() {
         index::overwrite_all(&places).and_then(|()| std::fs::remove_dir_all(&places)).map_err(StoreError::Directory)?;

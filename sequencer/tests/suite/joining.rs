@@ -108,7 +108,9 @@ async fn a_first_start_that_was_interrupted_goes_on_and_nobody_joins_by_a_file()
     let records = crate::recovery::boundaries(&world.data());
     let (_, last) = records.last().unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(*last).unwrap();
-    std::fs::remove_dir_all(world.data().join("index")).unwrap();
+    for seen in ["index", "snapshots"] {
+        std::fs::remove_dir_all(world.data().join(seen)).unwrap();
+    }
     let mut without = world.config(&world.data());
     without.genesis = None;
     assert!(refused(without).await.contains("interrupted"));

@@ -3,6 +3,7 @@ mod always_late;
 mod beginning;
 mod ending;
 mod erasing;
+mod exporting;
 mod given_back;
 mod header;
 mod late;
@@ -10,6 +11,7 @@ mod money;
 mod queues;
 mod refusals;
 mod reorganisation;
+mod retaining;
 
 use std::sync::{Arc, atomic::Ordering};
 

@@ -36,14 +36,14 @@ async fn records_of_a_kind_have_one_length() {
     }
 }
 
-/// The index, and what sled leaves in its files, name no slot, no period and no identity.
+/// The index, what sled leaves in its files, and snapshots name no slot, no period and no identity.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_names_nobody() {
     let world = World::new().await;
     history(&world).await.handle.shutdown().await;
     let packet = gridveil_sequencer::store::log_state::key::packet(5, crate::common::first_interval(), 1, false);
     let mut files = Vec::new();
-    let mut folders = vec![world.data().join("index")];
+    let mut folders = vec![world.data().join("index"), world.data().join("snapshots")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() { folders.push(entry) } else { files.push(fs::read(entry).unwrap()) }
@@ -51,6 +51,10 @@ async fn the_index_names_nobody() {
     }
     let holds = |needle: &[u8]| files.iter().any(|file| file.windows(needle.len()).any(|window| window == needle));
     assert!(!files.is_empty() && !holds(&packet) && !holds(&packet[1..]));
+    assert!(!holds(b"first_interval") && !holds(b"communities"));
+    let snapshots = fs::read_dir(world.data().join("snapshots")).unwrap();
+    let lengths: Vec<u64> = snapshots.map(|file| file.unwrap().metadata().unwrap().len() % (64 << 10)).collect();
+    assert_eq!(lengths, [80 + 24 + 16 + 32], "filled up");
 }
 
 fn mode(path: &Path) -> u32 {
@@ -67,19 +71,21 @@ async fn the_data_directory_is_the_owners_alone() {
     let world = World::new().await;
     let data = world.data();
     world.start().await.handle.shutdown().await;
-    for folder in ["", "keys", "index"] {
+    for folder in ["", "keys", "index", "snapshots"] {
         assert_eq!(mode(&data.join(folder)), 0o700, "{folder}");
     }
     for file in ["sequencer.log", "keys/5.keys", "keys/7.keys"] {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     // An earlier release made the directory for everybody: it is closed.
-    for folder in ["", "keys", "index"] {
+    for folder in ["", "keys", "index", "snapshots"] {
         chmod(&data.join(folder), 0o755);
     }
     chmod(&data.join("sequencer.log"), 0o644);
     world.start().await.handle.shutdown().await;
-    for (path, wanted) in [("", 0o700), ("keys", 0o700), ("index", 0o700), ("sequencer.log", 0o600)] {
+    for (path, wanted) in
+        [("", 0o700), ("keys", 0o700), ("index", 0o700), ("snapshots", 0o700), ("sequencer.log", 0o600)]
+    {
         assert_eq!(mode(&data.join(path)), wanted, "{path}");
     }
     // Keys that others could read are not taken as if nobody had.

@@ -46,6 +46,8 @@ fn every_command_has_help_with_an_example() {
         "member open balance",
         "member open reading",
         "member open bill",
+        "member export",
+        "member export check",
         "mdm",
         "mdm key",
         "operator",
@@ -55,6 +57,11 @@ fn every_command_has_help_with_an_example() {
         "operator key",
         "operator log",
         "operator member",
+        "operator member export",
+        "operator audit-log",
+        "operator staff",
+        "operator staff key",
+        "operator staff token",
         "operator key new",
         "operator key show",
         "operator upgrade",
@@ -74,7 +81,7 @@ fn every_command_has_help_with_an_example() {
         .into_iter()
         .chain(["force", "exit"].map(|name| format!("member {name}")))
         .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
-        .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
+        .chain(["sign", "substitute", "header", "grant", "revoke-grant"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
         .chain(
             ["pause", "unpause", "community add", "community close", "community serve", "role grant"]
@@ -83,7 +90,7 @@ fn every_command_has_help_with_an_example() {
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
         .chain(
-            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase"]
+            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase", "audit-log deploy"]
                 .map(|name| format!("operator {name}")),
         )
         .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
@@ -135,6 +142,42 @@ fn every_operation_has_a_command() {
         }
     }
     assert!(count >= 18, "{count}");
+}
+
+/// Every command that the pages of data protection name is there, with its options.
+#[test]
+fn every_command_of_the_pages_of_data_protection_is_there() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let below = std::fs::read_dir(docs.join("gdpr")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = below.chain(["gdpr.md", "how-to/export.md"].map(|page| docs.join(page)));
+    let mut all = BTreeSet::new();
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
+        // Blocks of code have a command a line; elsewhere one is between backticks.
+        for (n, part) in text.split("```").enumerate() {
+            let commands: Vec<&str> =
+                if n % 2 == 1 { part.lines().collect() } else { part.split('`').skip(1).step_by(2).collect() };
+            let commands = commands.into_iter().filter_map(|words| words.trim().strip_prefix("gridveil "));
+            all.extend(commands.map(|command| command.split(" # ").next().unwrap().trim().to_owned()));
+        }
+    }
+    assert!(all.len() >= 12, "{all:?}");
+    for command in &all {
+        let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let words: Vec<&str> =
+            command.split_whitespace().take_while(|word| is_word(word) && !word.starts_with('-')).collect();
+        // What follows a command may be an argument.
+        let shown = (1..=words.len()).rev().find_map(|n| {
+            let output = gridveil(&[&words[..n], &["--help"]].concat());
+            output.status.success().then(|| (n, String::from_utf8(output.stdout).unwrap()))
+        });
+        let (n, help) = shown.unwrap_or_else(|| panic!("no such command: {command}"));
+        let rest = words.get(n).copied();
+        assert!(!help.contains("Commands:\n") || rest.is_none(), "{command}: no {rest:?}");
+        for option in command.split_whitespace().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{command}: {option}");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The operations of every role on L1, one call or one query each.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ethers::contract::EthEvent;
 use ethers::providers::Middleware;
 use ethers::types::{Address as EthAddress, BlockNumber, H256};
 
 use super::bindings::{
-    BatchSettledFilter, CommunityRegisteredFilter, DepositMadeFilter, ForcedEntry as AbiForcedEntry,
-    TariffRegisteredFilter, Waiting, WaitingPair as AbiWaitingPair,
+    BatchSettledFilter, CommunityClosingFilter, CommunityRegisteredFilter, DepositMadeFilter,
+    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, Waiting, WaitingPair as AbiWaitingPair,
 };
 use super::events::{self, u128_of};
 use super::{Act, EthersClient, block_of, calldata::call_at, calls_in, decode_log, malformed, request, settle_receipt};
@@ -103,6 +105,22 @@ impl ChainL1 for EthersClient {
                 self.view_at(registry.address(), registry.end_of(community).calldata()).await?;
             let stage = Stage::by_number(stage).ok_or_else(|| malformed("a community in no known stage"))?;
             Ok(CommunityEnd { stage, closes_at_s, closed_after })
+        })
+    }
+
+    fn ends_of(&self, communities: Vec<u32>) -> L1Future<'_, BTreeMap<u32, CommunityEnd>> {
+        Box::pin(async move {
+            let mut announced = BTreeSet::new();
+            for log in self.registry_logs(CommunityClosingFilter::signature(), 0).await? {
+                let event: CommunityClosingFilter = decode_log(&log)?;
+                announced.insert(event.community);
+            }
+            let mut ends = BTreeMap::new();
+            for community in communities {
+                let open = !announced.contains(&community);
+                ends.insert(community, if open { CommunityEnd::default() } else { self.end_of(community).await? });
+            }
+            Ok(ends)
         })
     }
 
@@ -255,6 +273,13 @@ impl SettlementL1 for EthersClient {
         Box::pin(async move {
             let state: Waiting = self.view(self.bound().forced_waiting().calldata()).await?;
             Ok(Announcement { circuit_version: state.circuit_version, at_s: state.announced_at, waiting: state.before })
+        })
+    }
+
+    fn balance(&self) -> L1Future<'_, Option<u128>> {
+        Box::pin(async move {
+            let Some(key) = &self.key else { return Ok(None) };
+            self.balance_wei(key.account()).await.map(Some)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The fake in every role.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{MemoryL1, reverted};
@@ -44,6 +46,10 @@ impl ChainL1 for MemoryL1 {
 
     fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd> {
         self.with(move |state| Ok(state.end_of(community)))
+    }
+
+    fn ends_of(&self, communities: Vec<u32>) -> L1Future<'_, BTreeMap<u32, CommunityEnd>> {
+        self.with(move |state| Ok(communities.into_iter().map(|one| (one, state.end_of(one))).collect()))
     }
 
     fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
@@ -108,7 +114,8 @@ impl SettlementL1 for MemoryL1 {
         Box::pin(async {
             // A node that is down does not tell what is final either.
             self.with(|_| Ok(())).await?;
-            Ok(Box::new(Self::of(self.final_state())) as Box<dyn QueuesL1>)
+            let view = Self { questions: Arc::clone(&self.questions), ..Self::of(self.final_state()) };
+            Ok(Box::new(view) as Box<dyn QueuesL1>)
         })
     }
 
@@ -139,6 +146,10 @@ impl SettlementL1 for MemoryL1 {
 
     fn announcement(&self) -> L1Future<'_, Announcement> {
         self.with(|state| Ok(state.announcement()))
+    }
+
+    fn balance(&self) -> L1Future<'_, Option<u128>> {
+        self.with(|state| Ok(Some(state.config.balance_wei)))
     }
 }
 

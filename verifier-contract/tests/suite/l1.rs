@@ -389,6 +389,7 @@ pub fn memory() -> MemoryL1 {
         proofs_name_their_root: false,
         enforce_future_tariffs: true,
         terms: MemoryTerms { treasury: TREASURY, ..MemoryTerms::default() },
+        balance_wei: 0,
     })
 }
 

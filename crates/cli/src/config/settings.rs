@@ -7,6 +7,10 @@
 //! body_bytes = 65536
 //! [pace]                 # gridveil_sequencer::Pace
 //! watch_every = "12s"
+//! [retention]            # gridveil_sequencer::Retention
+//! ended_accounts = "18 months"
+//! [staff]                # gridveil_sequencer::staff::StaffConfig
+//! issuer = "https://id.example/realms/grid"
 //! ```
 //!
 //! A variable `GRIDVEIL__SECTION__NAME` goes before the file, and an option before both. A relative path in the file is seen
@@ -25,7 +29,7 @@ use figment::{
     value::Value,
 };
 use gridveil_meter_client::cli::defaults::{Defaults, FileError, kept, named, own_text};
-use gridveil_sequencer::{Limits, Pace};
+use gridveil_sequencer::{Limits, Pace, Retention, staff::StaffConfig};
 use gridveil_verifier_contract::address::secrets_in;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +112,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How often, and how long.
     pub pace: Pace,
+    /// How long what is held is kept.
+    pub retention: Retention,
+    /// Staff by tokens.
+    pub staff: StaffConfig,
 }
 
 /// Settings, and where each comes from.
@@ -131,16 +139,28 @@ impl Found {
             figment = figment.merge(Toml::file_exact(path));
         }
         let figment = figment.merge(Env::prefixed(PREFIX).split("__"));
-        let settings = figment.extract().map_err(|error| ConfigError::Value(told(&error)))?;
-        let found = Self { settings, figment };
+        let mut settings: Settings = figment.extract().map_err(|error| ConfigError::Value(told(&error)))?;
+        let mut found = Self { settings: Settings::default(), figment };
+        // A file, seen from the file's folder; an address is none.
+        if let Some(folder) = found.folder("staff.jwks").filter(|_| !settings.staff.jwks.contains("://"))
+            && !settings.staff.jwks.is_empty()
+        {
+            settings.staff.jwks = folder.join(&settings.staff.jwks).display().to_string();
+        }
+        found.settings = settings;
         found.in_range()?;
         Ok(found)
     }
 
     /// No bound of zero: it would shut out everybody, or look without a pause.
     fn in_range(&self) -> Result<(), ConfigError> {
-        let Settings { limits, pace, .. } = &self.settings;
-        let sections = [("limits", toml::Table::try_from(limits)), ("pace", toml::Table::try_from(pace))];
+        let Settings { limits, pace, retention, staff, .. } = &self.settings;
+        let sections = [
+            ("limits", toml::Table::try_from(limits)),
+            ("pace", toml::Table::try_from(pace)),
+            ("retention", toml::Table::try_from(retention)),
+            ("staff", toml::Table::try_from(staff)),
+        ];
         for (section, table) in sections {
             let table = table.map_err(|error| ConfigError::Value(error.to_string()))?;
             for (name, value) in table {
@@ -149,7 +169,9 @@ impl Found {
                         "it takes 8192 bytes or more"
                     }
                     toml::Value::Integer(number) if !(1..=MOST).contains(number) => "it takes 1 to 1073741824",
-                    toml::Value::String(time) if time.starts_with('0') => "it takes more than no time",
+                    toml::Value::String(time) if section != "staff" && time.starts_with('0') => {
+                        "it takes more than no time"
+                    }
                     _ => continue,
                 };
                 let key = format!("{section}.{name}");

@@ -5,6 +5,7 @@ mod account;
 mod bill;
 mod calendar;
 mod certificate;
+mod export;
 mod force;
 mod init;
 pub mod leave;
@@ -104,6 +105,9 @@ enum Command {
     /// Opens one fact of the account to an auditor, in a file that L1 alone confirms (`gridveil audit balance|bill`).
     #[command(subcommand, arg_required_else_help = true, after_help = example!("open balance --out balance.json"))]
     Open(open::Command),
+    /// What the operator gave you as everything that it holds of your account.
+    #[command(subcommand, arg_required_else_help = true, after_help = export::EXAMPLE)]
+    Export(export::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals. With --relay and --for
     /// another account sends the request and pays the bond.
     #[command(after_help = format!("{}{}", example!("force --l1-key home7.l1"), force::FOR_EXAMPLE))]
@@ -138,6 +142,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Collect(args) => leave::run_collect(args),
         Command::Certificate(command) => certificate::run(command),
         Command::Open(command) => open::run(command),
+        Command::Export(command) => export::run(command),
         Command::Force(args) => force::run_force(args),
         Command::Exit(args) => leave::run_exit(args),
     }

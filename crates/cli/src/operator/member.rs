@@ -2,16 +2,18 @@
 
 use gridveil_api::admin::EraseRequest;
 
-use super::{Listener, connect};
+use super::{Listener, connect, export};
 use crate::{
     common::options::Acting,
     member::{Details, agreed},
 };
 
-const EXAMPLE: &str = "Example:
+const EXAMPLE: &str = "Examples:
   gridveil operator member erase --community 0 --slot 7 --admin http://127.0.0.1:8081 --admin-token admin.token
+  gridveil operator member export --community 0 --slot 7 --out slot-7 --notice notice.toml --operator-key operator.key \\
+    --zone Europe/Vienna --admin http://127.0.0.1:8081 --admin-token admin.token
 
-What is erased, when, and what is left: docs/how-to/erase.md.";
+What is erased, when, and what is left: docs/how-to/erase.md. What an export has: docs/how-to/export.md.";
 
 /// Options of `gridveil operator member`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,10 @@ enum Command {
     /// Erases an account that has ended and is final on L1: its keys are overwritten. There is no way back.
     #[command(after_help = EXAMPLE)]
     Erase(EraseArgs),
+    /// Writes everything that is held of an account into a folder: for the person, readable, signed (GDPR, articles 15
+    /// and 20).
+    #[command(after_help = export::EXAMPLE)]
+    Export(Box<export::ExportArgs>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +52,13 @@ struct EraseArgs {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let Command::Erase(args) = &args.command;
+    match &args.command {
+        Command::Erase(args) => erase(args),
+        Command::Export(args) => export::run(args),
+    }
+}
+
+fn erase(args: &EraseArgs) -> anyhow::Result<()> {
     let EraseArgs { community, slot, account, listener, acting } = args;
     let which = account.map_or_else(|| "the one that has ended".to_owned(), |account| account.to_string());
     let details = Details::new("Erases an account for ever: nobody reads again what is sealed under its keys")

@@ -19,11 +19,11 @@ use crate::{
     restore::{copy_all, key_files},
 };
 
-fn newcomer() -> SecretKey {
+pub(super) fn newcomer() -> SecretKey {
     SecretKey::from_seed(&[62; 64])
 }
 
-async fn moving() -> World {
+pub(super) async fn moving() -> World {
     World::with(|g| {
         rich(g);
         // Slot 2 is inactive, so that its balance is known.
@@ -32,17 +32,17 @@ async fn moving() -> World {
     .await
 }
 
-fn idle_by(world: &World, period: u32, meter: usize) -> SignedPacket {
+pub(super) fn idle_by(world: &World, period: u32, meter: usize) -> SignedPacket {
     let mut signed = world.packet(5, period, 2, false);
     signed.packet.readings.iter_mut().for_each(|r| (r.import, r.export) = (0, 0));
     signed.packet.sign(&fixture::meter_key(meter)).unwrap()
 }
 
-fn idle(world: &World, period: u32) -> SignedPacket {
+pub(super) fn idle(world: &World, period: u32) -> SignedPacket {
     idle_by(world, period, 2)
 }
 
-async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket) {
+pub(super) async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket) {
     node.publish(world, 5).await;
     for packet in [world.packet(5, period, 0, false), world.packet(5, period, 1, false), of_slot_2] {
         let (status, body) = node.submit(&packet).await;
@@ -52,7 +52,7 @@ async fn period(node: &Node, world: &World, period: u32, of_slot_2: SignedPacket
 }
 
 /// Slot 2 is left in the second period, and taken by somebody else in the same settlement.
-async fn leave(node: &Node, world: &World) {
+pub(super) async fn leave(node: &Node, world: &World) {
     let nonce = world.nonce(2);
     node.accepted(&world.operation(2, Kind::Close, nonce, |o| o.amount = units(2000))).await;
     let terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
@@ -64,16 +64,44 @@ async fn leave(node: &Node, world: &World) {
     node.accepted(&enrol).await;
 }
 
-fn of_newcomer(world: &World, period: u32) -> SignedPacket {
+pub(super) fn of_newcomer(world: &World, period: u32) -> SignedPacket {
     idle_by(world, period, 7)
 }
 
-async fn erase(node: &Node, slot: u16, body: &Value) -> (u16, Value) {
+/// A snapshot from before an erasure, put in the place of those from after it, brings nothing back; nor does any of them
+/// hold what was erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_snapshot_brings_nothing_back() {
+    let world = moving().await;
+    let (data, master) = (world.data(), world.dir.path().join("master"));
+    story(&world).await.handle.shutdown().await;
+    let before = world.dir.path().join("before");
+    copy_all(&data.join("snapshots"), &before);
+    let node = world.start().await;
+    let (root, owner) = (node.status().await["state_root"].clone(), owner_key(2));
+    assert_eq!(erase(&node, 2, &json!({})).await.0, 200);
+    let erased = node.handle.service().writer.snapshot().log_state.erased.clone();
+    assert_eq!(erased, [(5, 2, 0)].into());
+    node.handle.shutdown().await;
+    fs::remove_dir_all(data.join("snapshots")).unwrap();
+    copy_all(&before, &data.join("snapshots"));
+    let node = world.start().await;
+    assert!(node.handle.service().metrics.snapshot_records.get() > 0);
+    assert_eq!(node.handle.service().writer.snapshot().log_state.erased, erased);
+    assert_eq!(receipt(&node, &world, &owner, 2, 1).await.1["code"], "request.signature");
+    assert_eq!(node.status().await["state_root"], root);
+    verified(&node, &world, &owner_key(0), 0, 0).await;
+    node.handle.shutdown().await;
+    assert_eq!(opened(&data, &master)[&0], 0, "no part of who left opens");
+    crate::snapshots::every_one_leads_where_the_log_leads(&world, &data, 10);
+}
+
+pub(super) async fn erase(node: &Node, slot: u16, body: &Value) -> (u16, Value) {
     node.admin(&format!("/admin/v1/members/5/{slot}/erase"), Some(body), crate::common::TOKEN).await
 }
 
 /// Two periods, with the second of which slot 2 is left, and a third one of the newcomer.
-async fn story(world: &World) -> Node {
+pub(super) async fn story(world: &World) -> Node {
     let node = world.start().await;
     period(&node, world, 0, idle(world, 0)).await;
     leave(&node, world).await;
@@ -84,7 +112,7 @@ async fn story(world: &World) -> Node {
 }
 
 /// Sealed parts of slot 2 of community 5 that somebody with the directory and the master key opens, by generation.
-fn opened(data: &Path, master: &Path) -> std::collections::BTreeMap<u32, usize> {
+pub(super) fn opened(data: &Path, master: &Path) -> std::collections::BTreeMap<u32, usize> {
     let copy = tempfile::tempdir().unwrap();
     copy_all(data, copy.path());
     let mut parts = Vec::new();
@@ -274,7 +302,9 @@ async fn an_erasure_that_was_killed_is_finished() {
             }
             let at = world.dir.path().join(format!("killed-{n}-{m}"));
             copy_all(&data, &at);
-            fs::remove_dir_all(at.join("index")).unwrap();
+            for seen in ["index", "snapshots"] {
+                fs::remove_dir_all(at.join(seen)).unwrap();
+            }
             fs::write(log::path_in(&at), &whole[..usize::try_from(cut).unwrap()]).unwrap();
             fs::write(at.join("keys/5.keys"), keys).unwrap();
             if !listed {

@@ -350,7 +350,8 @@ async fn a_stranger_does_not_learn_which_slots_are_in_use() {
                 2 => packet.previous_substitute = Fr::from(1u64),
                 _ => {}
             }
-            let (status, body) = node.submit(&packet.sign(&stranger).unwrap()).await;
+            let (status, mut body) = node.submit(&packet.sign(&stranger).unwrap()).await;
+            assert!(body.as_object_mut().unwrap().remove("instance").is_some(), "of each request another");
             codes.insert(body["code"].as_str().unwrap().to_owned());
             answers.insert((status, body.to_string().replace(&format!("slot {slot}"), "slot")));
         }

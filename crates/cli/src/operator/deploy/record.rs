@@ -59,6 +59,7 @@ pub async fn of(l1: &EthersClient, plan: &Plan<'_>, progress: &Progress, srs: &S
             exits: found(&chain.exits),
             poseidon: found(&chain.poseidon),
             timelock,
+            audit_heads: None,
         },
         setup: setup(srs, &plan.config.source),
         settlement,
