@@ -191,7 +191,7 @@ pub(crate) fn child(task: &Task) -> anyhow::Result<()> {
                 let snapshot = service.writer.snapshot();
                 (snapshot.height, snapshot.log_state.batches.len() as u64)
             };
-            let settled = service.metrics.settled.load(Ordering::Relaxed);
+            let settled = service.metrics.settled.get();
             say(&Figures { groups: groups.load(Ordering::Relaxed), height, settled, waiting })?;
         }
     })
