@@ -126,6 +126,7 @@ async fn l1(city: &City, genesis_root: [u8; 32], headers: &[(u32, [u8; 32])]) ->
         genesis_root,
         timestamp: 4_000_000_000,
         circuit_version: u32::try_from(gridveil_protocol::params::CIRCUIT_VERSION)?,
+        shapes: vec![(city.shape.id, u32::try_from(city.shape.members)?, u16::try_from(city.shape.intervals)?)],
         proof_length: None,
         enforce_future_tariffs: false,
         ..MemoryL1Config::default()
@@ -190,7 +191,7 @@ pub(crate) fn child(task: &Task) -> anyhow::Result<()> {
                 let snapshot = service.writer.snapshot();
                 (snapshot.height, snapshot.log_state.batches.len() as u64)
             };
-            let settled = service.metrics.settled.load(Ordering::Relaxed);
+            let settled = service.metrics.settled.get();
             say(&Figures { groups: groups.load(Ordering::Relaxed), height, settled, waiting })?;
         }
     })

@@ -16,7 +16,10 @@ use damage::{Damage, Outcome};
 use gridveil_protocol::{fixture::Stream, packet::SignedPacket};
 use gridveil_sequencer::{
     Error, StoreError, serve,
-    store::log::{self, LogError},
+    store::{
+        check::check,
+        log::{self, LogError},
+    },
 };
 use serde_json::Value;
 
@@ -101,11 +104,14 @@ fn offset_of(error: &Error) -> Option<u64> {
     }
 }
 
-async fn attempt(original: &Original, damage: &Damage, what: &str) -> &'static str {
+async fn attempt(original: &Original, damage: &Damage, with_snapshot: bool, what: &str) -> &'static str {
     let world = &original.world;
     let data = world.dir.path().join("damaged");
     let _ = fs::remove_dir_all(&data);
     copy_all(&original.before, &data);
+    if !with_snapshot {
+        fs::remove_dir_all(data.join("snapshots")).unwrap();
+    }
     let path = log::path_in(&data);
     fs::write(&path, &damage.log).unwrap();
     for (file, bytes) in &damage.files {
@@ -133,6 +139,14 @@ async fn attempt(original: &Original, damage: &Damage, what: &str) -> &'static s
             let found = offset_of(&error).unwrap_or_else(|| panic!("{what}: no offset: {error:?}"));
             assert_eq!(found, record_of(&original.records, *at), "{what}: {error}");
             "refused with its offset"
+        }
+        // A snapshot is after the damage, which is found by the check that follows every start.
+        (Ok(handle), Outcome::Refused { at }) if with_snapshot && *at < original.log.len() as u64 => {
+            handle.shutdown().await;
+            assert!(fs::read(&path).unwrap() == damage.log, "{what}: the log was written to");
+            let error = check(&data, &world.dir.path().join("master")).map(drop).map_err(Error::from).unwrap_err();
+            assert_eq!(offset_of(&error), Some(record_of(&original.records, *at)), "{what}: {error}");
+            "opens from its snapshot, and the check names its offset"
         }
         (Err(error), Outcome::Lost { has }) => {
             untouched(&error);
@@ -196,8 +210,10 @@ async fn a_damaged_log_opens_whole_or_is_refused_where_it_is_damaged() {
         let kind = usize::try_from(case).unwrap() % damage::KINDS.len();
         let damage = damage::KINDS[kind].1(&original, &mut stream);
         let name = damage::KINDS[kind].0;
-        let what = format!("GRIDVEIL_FUZZ_SEED={seed:?} case {case}, {name} ({})", damage.told);
-        let outcome = attempt(&original, &damage, &what).await;
+        let with_snapshot = stream.below(2) == 0;
+        let with = if with_snapshot { ", with a snapshot" } else { "" };
+        let what = format!("GRIDVEIL_FUZZ_SEED={seed:?} case {case}, {name} ({}{with})", damage.told);
+        let outcome = attempt(&original, &damage, with_snapshot, &what).await;
         *counts.entry((name, outcome)).or_insert(0) += 1;
     }
     for ((name, outcome), count) in &counts {
