@@ -35,7 +35,9 @@ const AT_MOST_S: f64 = 5.0;
 
 /// Options of `bench log`.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  gridveil bench log\n  gridveil bench log --packets 100000 --communities 20 --json")]
+#[command(
+    after_help = "Examples:\n  gridveil bench log\n  gridveil bench log --packets 100000 --communities 20 --json"
+)]
 pub struct Args {
     /// Packets in the log.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]

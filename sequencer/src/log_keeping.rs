@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     service::Service,
-    store::check::{Basis, Finding},
+    store::{check::Finding, snapshots::Basis},
 };
 
 /// What is told of it.

@@ -138,7 +138,12 @@ impl MemoryL1 {
     }
 
     fn of(state: State) -> Self {
-        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default(), questions: Arc::default() }
+        Self {
+            state: Mutex::new(state),
+            last_final: Mutex::default(),
+            faults: Faults::default(),
+            questions: Arc::default(),
+        }
     }
 
     /// The present is final, and from now on nothing later is, until this is called again.

@@ -189,12 +189,8 @@ impl Maker {
         }
         let community = self.communities.get_mut(&index).context("the community")?;
         let used = self.packets.iter().map(|p| Used { slot: p.packet.slot, substituted: p.packet.substituted });
-        let closed = Closed {
-            community: index,
-            first_interval,
-            used: used.collect(),
-            tariff_from: self.tariff.first_interval,
-        };
+        let closed =
+            Closed { community: index, first_interval, used: used.collect(), tariff_from: self.tariff.first_interval };
         let header_salts = [self.stream.element(), self.stream.element()];
         let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts, empty: Vec::new() })?;
         let label = Label { kind: kind::CLOSED, community: index, part: COMMUNITY_PART, first_interval };
@@ -226,7 +222,8 @@ impl Maker {
         };
         let selected = Selected { community: index, first_interval, ..Selected::default() };
         let proven = Proven { batch, prove_ms: 1700, proof: "ab".repeat(PROOF_BYTES) };
-        let settled = Settled { batch, tx: Some(Bytes32([0xab; 32])), block: Some(20_000_000), gas_used: Some(750_000) };
+        let settled =
+            Settled { batch, tx: Some(Bytes32([0xab; 32])), block: Some(20_000_000), gas_used: Some(750_000) };
         let parts = state_parts(kind::APPLIED, first_interval, community, Vec::new())?;
         let drafts = [
             Draft { event: Event::Closed(closed), parts: vec![(label, secrets)] },

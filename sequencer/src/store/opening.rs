@@ -11,7 +11,6 @@ use gridveil_protocol::{community::Community, params::STATE_DEPTH, tree::SparseT
 use super::{
     StoreError,
     bodies::{self, Bodies},
-    check::Basis,
     data_keys::{DataKeyError, DataKeys},
     evidence::{Evidence, check_there},
     index::Index,
@@ -20,7 +19,7 @@ use super::{
     modes,
     reader::StoreReader,
     record::{Event, decode_body},
-    snapshots::{Nodes, Saved, Snapshots},
+    snapshots::{Basis, Nodes, Saved, Snapshots},
 };
 
 /// With so many entries missing, the index is rebuilt in any case.
@@ -56,12 +55,7 @@ pub(super) fn add(log_state: &mut LogState, bodies: &Bodies, record: Record) -> 
 }
 
 /// The newest snapshot that the log has at its place, and that the index, which has seen so many records, is not behind.
-fn newest(
-    found: &Found,
-    snapshots: &Snapshots,
-    tips: &[Tip],
-    indexed: Option<u64>,
-) -> Result<Option<Saved>, LogError> {
+fn newest(found: &Found, snapshots: &Snapshots, tips: &[Tip], indexed: Option<u64>) -> Result<Option<Saved>, LogError> {
     for tip in tips.iter().filter(|tip| indexed.is_some_and(|indexed| indexed >= tip.height)) {
         if found.has(tip)?
             && let Some(saved) = snapshots.read(tip)

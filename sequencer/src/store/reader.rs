@@ -50,13 +50,7 @@ pub struct StoreReader {
 impl StoreReader {
     /// A reader.
     #[must_use]
-    pub const fn new(
-        log: LogReader,
-        bodies: Bodies,
-        data_keys: DataKeys,
-        index: Index,
-        snapshots: Snapshots,
-    ) -> Self {
+    pub const fn new(log: LogReader, bodies: Bodies, data_keys: DataKeys, index: Index, snapshots: Snapshots) -> Self {
         Self { log, bodies, data_keys, index, snapshots, cache: Mutex::new(VecDeque::new()) }
     }
 

@@ -9,9 +9,9 @@ use super::{
     bodies::Bodies,
     data_keys::{self, DataKeyError, DataKeys},
     index,
-    opening::{self, add},
     log::{self, IN_CLEAR, Log},
     log_state::LogState,
+    opening::{self, add},
     snapshots,
 };
 

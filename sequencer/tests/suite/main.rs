@@ -16,4 +16,5 @@ mod recovery;
 mod restore;
 mod snapshots;
 mod thief;
+mod thousands;
 mod upgrade;

@@ -10,8 +10,8 @@ use std::{
 use gridveil_keystore::{durable, random};
 
 use super::{
-    CHAIN_BYTES, FILE_HEADER_BYTES, IN_CLEAR, Identity, Log, LogError, LogReader, MAGIC, Record, Scan, Tip, VERSION, file_header,
-    io_error,
+    CHAIN_BYTES, FILE_HEADER_BYTES, IN_CLEAR, Identity, Log, LogError, LogReader, MAGIC, Record, Scan, Tip, VERSION,
+    file_header, io_error,
 };
 
 /// A locked log.
@@ -64,11 +64,7 @@ impl Found {
     ///
     /// # Errors
     /// [`LogError`], or what `each` refuses.
-    pub fn scan<E: From<LogError>>(
-        &self,
-        from: Tip,
-        mut each: impl FnMut(Record) -> Result<(), E>,
-    ) -> Result<Tip, E> {
+    pub fn scan<E: From<LogError>>(&self, from: Tip, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<Tip, E> {
         let mut scan = Scan::of(&self.file, from, self.size);
         while let Some(record) = scan.next()? {
             each(record)?;
@@ -138,4 +134,3 @@ fn read_or_create(file: &File, size: u64, path: &Path, wanted: Option<[u8; 16]>)
     durable::sync_parent(path).map_err(io_error("sync of the directory"))?;
     Ok(Identity { id, version: VERSION })
 }
-
