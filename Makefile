@@ -14,7 +14,7 @@ DAYS ?= 31
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-load soak-load nightly generate lint touch
+.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-log bench-load soak-load nightly generate lint touch
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -31,6 +31,7 @@ help:
 	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
+	@echo "                 bench-log     opening a sequencer's log of a million packets; about 5 minutes, 3 GB"
 	@echo "                 bench-provers one prover process and several, through PostgreSQL; about 3 minutes"
 	@echo "                 bench-load    a sequencer under load, about 8 minutes; SOAK=3600 for an hour at twice the target"
 	@echo "make soak-load reading, closing and proving under load for ten minutes, with real processes; MINUTES=60 for longer"
@@ -146,7 +147,7 @@ bench: setup
 	$(MAKE) bench-provers
 	@echo; echo "what each change gave, district-128x96 (benches/results/steps.md):"; sed -n '/^| change/,/^$$/p' benches/results/steps.md
 
-bench-report bench-growth bench-operations bench-scale bench-soak: setup
+bench-report bench-growth bench-operations bench-scale bench-soak bench-log: setup
 	$(CARGO) run -p gridveil -- bench $(@:bench-%=%)
 
 # Through a database of its own: .ci/with-postgres names it to the measurement.

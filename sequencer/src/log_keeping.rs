@@ -11,7 +11,7 @@ use std::{
 use crate::{
     metrics::gauge,
     service::Service,
-    store::check::{Basis, Finding},
+    store::{check::Finding, snapshots::Basis},
 };
 
 /// What is told of it.

@@ -177,7 +177,7 @@ pub struct Opened {
     /// Keys of accounts that are to be erased: that was interrupted, or a backup has brought them back.
     pub unfinished: BTreeSet<data_keys::KeyName>,
     /// The snapshot from which the log was read; what is before it was not.
-    pub basis: Option<check::Basis>,
+    pub basis: Option<snapshots::Basis>,
 }
 
 /// A community in the file given, and not in the log.
@@ -197,6 +197,26 @@ impl Store {
         master_key_file: &Path,
         genesis: Option<&GenesisState>,
     ) -> Result<Opened, StoreError> {
+        let mut at_openings = false;
+        match Self::open_once(directory, master_key_file, genesis, &mut at_openings) {
+            // From a snapshot, the index of the records before it was not compared: one that is damaged there, or a
+            // snapshot that is wrong, must not be the end of it.
+            Err(error) if at_openings => {
+                tracing::warn!(%error, "the openings do not follow from the last snapshot; all of the log is read");
+                snapshots::remove_all(directory).map_err(StoreError::Directory)?;
+                Self::open_once(directory, master_key_file, genesis, &mut at_openings)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The same, from a snapshot if there is one. `at_openings` is set where that has led to the openings.
+    fn open_once(
+        directory: &Path,
+        master_key_file: &Path,
+        genesis: Option<&GenesisState>,
+        at_openings: &mut bool,
+    ) -> Result<Opened, StoreError> {
         let opening::Read { log, bodies, index, snapshots, log_state, basis, index_rebuilt } =
             opening::read(directory, &data_keys::read_master_key(master_key_file)?)?;
         let mut log_state = log_state;
@@ -215,6 +235,7 @@ impl Store {
             }
             None => {}
         }
+        *at_openings = basis.is_some();
         let nodes = basis.as_ref().map(|basis| &basis.nodes);
         let (communities, tree) = opening::load_state(&store.reader, &log_state, nodes)?;
         let basis = basis.map(|basis| basis.of);

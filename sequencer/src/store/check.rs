@@ -13,17 +13,8 @@ use super::{
     log_state::LogState,
     opening::{self, Missing, add},
     reader::StoreReader,
-    snapshots::{self, Snapshots},
+    snapshots::{self, Basis, Snapshots},
 };
-
-/// A snapshot that opening began at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Basis {
-    /// After which record.
-    pub tip: Tip,
-    /// Digest of what it says.
-    pub(super) digest: blake3::Hash,
-}
 
 /// What a check found wrong.
 #[derive(Debug, thiserror::Error)]

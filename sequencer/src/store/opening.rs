@@ -11,7 +11,6 @@ use gridveil_protocol::{community::Community, params::STATE_DEPTH, tree::SparseT
 use super::{
     StoreError,
     bodies::{self, Bodies},
-    check::Basis,
     data_keys::{DataKeyError, DataKeys},
     evidence::{Evidence, check_there},
     index::Index,
@@ -20,7 +19,7 @@ use super::{
     modes,
     reader::StoreReader,
     record::{Event, decode_body},
-    snapshots::{Nodes, Saved, Snapshots},
+    snapshots::{Basis, Nodes, Saved, Snapshots},
 };
 
 /// With so many entries missing, the index is rebuilt in any case.
@@ -180,7 +179,9 @@ pub(super) fn load_keys(keys: &DataKeys, log_state: &LogState) -> Result<(), Dat
     Ok(())
 }
 
-/// Openings and state tree. The node of a community that had no batch since the snapshot is the one in it.
+/// Openings and state tree. From a snapshot, the node of a community that had no batch since is the one in it, and that of
+/// another what its last batch's record says: no members are hashed. That the openings lead there is checked in the
+/// background.
 pub(super) fn load_state(
     reader: &StoreReader,
     log_state: &LogState,
@@ -192,8 +193,14 @@ pub(super) fn load_state(
     for (index, entry) in &log_state.communities {
         let community = reader.community(*index, entry)?;
         if entry.begun {
-            let saved = nodes.and_then(|nodes| nodes.get(index)).filter(|(offset, _)| *offset == entry.state_at.1);
-            leaves.push((u64::from(*index), saved.map_or_else(|| community.node(), |(_, node)| *node)));
+            let node = match nodes {
+                None => community.node(),
+                Some(nodes) => match nodes.get(index).filter(|(offset, _)| *offset == entry.state_at.1) {
+                    Some((_, node)) => *node,
+                    None => reader.recorded_node(&community, entry.state_at)?,
+                },
+            };
+            leaves.push((u64::from(*index), node));
         }
         communities.insert(*index, community);
     }

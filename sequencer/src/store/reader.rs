@@ -8,7 +8,7 @@ use std::{
 use gridveil_protocol::{
     account::Account,
     codec,
-    community::Community,
+    community::{Community, node},
     field::Fr,
     header::Header,
     opening::GenesisPlace,
@@ -158,6 +158,16 @@ impl StoreReader {
         let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
         certificates.set_all((0..).zip(appended.iter().map(|root| root.0)));
         Ok((Community { index: community, shape, header: own.header, accounts, certificates }, appended.len() as u64))
+    }
+
+    /// Node of a community, as the record says that holds its openings.
+    pub(super) fn recorded_node(
+        &self,
+        community: &Community,
+        (record_kind, offset): (u16, u64),
+    ) -> Result<Fr, StoreError> {
+        let Event::Applied(applied) = self.read(offset, record_kind)?.0 else { return Ok(community.node()) };
+        Ok(node(applied.header_leaf, applied.members_root, community.certificates.root()))
     }
 
     /// Certificates that a community had when it was added.

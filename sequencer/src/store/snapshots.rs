@@ -45,6 +45,15 @@ const KEPT: usize = 2;
 /// State of a community in the tree, by the record that its openings are in.
 pub(super) type Nodes = BTreeMap<u32, (u64, Fr)>;
 
+/// A snapshot that opening began at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// After which record.
+    pub tip: Tip,
+    /// Digest of what it says.
+    pub(super) digest: blake3::Hash,
+}
+
 /// A snapshot that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {

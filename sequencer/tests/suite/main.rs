@@ -24,5 +24,6 @@ mod roles;
 mod seen;
 mod snapshots;
 mod thief;
+mod thousands;
 mod torn;
 mod upgrade;

@@ -73,6 +73,7 @@ pub fn every_one_leads_where_the_log_leads(world: &World, data: &Path, fewest: u
     assert!(made >= fewest, "{made}");
 }
 
+/// LOG.11
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_after_any_record_leads_where_the_log_leads() {
     let world = World::with(|g| {
@@ -324,6 +325,28 @@ async fn an_index_that_is_wrong_is_found_in_the_background() {
         node.handle.shutdown().await;
         assert_eq!(entries(), good);
     }
+}
+
+/// An entry that a start needs is wrong before the snapshot: the start reads all of the log, and makes the index anew. It
+/// would have ended there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_a_start_needs_and_is_wrong_is_made_anew() {
+    let world = World::new().await;
+    history(&world).await.handle.shutdown().await;
+    let (data, index) = (world.data(), world.data().join("index"));
+    let entries = || sled::open(&index).unwrap().iter().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+    let good = entries();
+    // Where the records of the communities are, with their first certificates.
+    for (_, offset) in boundaries(&data).iter().filter(|record| record.0 == 14) {
+        let value = offset.to_be_bytes();
+        let (key, _) = good.iter().find(|(_, there)| there.as_ref() == value).unwrap();
+        sled::open(&index).unwrap().insert(key, &b"elsewhere"[..]).unwrap();
+    }
+    let opened = open(&world, &data);
+    assert!(opened.basis.is_none() && opened.index_rebuilt);
+    drop(opened);
+    assert_eq!(entries(), good);
+    world.start().await.handle.shutdown().await;
 }
 
 /// A snapshot does not open under another master key, and no start gets past that.

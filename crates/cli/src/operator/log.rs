@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use gridveil_sequencer::store::restoring::{RestoredKeys, restore_keys, seal_log};
+use gridveil_sequencer::store::{
+    check::{Report, check},
+    restoring::{RestoredKeys, restore_keys, seal_log},
+};
 
 use crate::{
     common::options::Acting,
@@ -11,6 +14,7 @@ use crate::{
 };
 
 const EXAMPLE: &str = "Examples:
+  gridveil operator log check --data /var/lib/gridveil --master-key master.key
   gridveil operator log restore-keys --data /var/lib/gridveil --master-key master.key --from /backup/keys
   gridveil operator log seal --data /var/lib/gridveil --master-key master.key
 
@@ -26,12 +30,28 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Reads all of a log and says if it is whole: records, chain, order, keys, openings, index, snapshots. Changes nothing.
+    #[command(after_help = EXAMPLE)]
+    Check(CheckArgs),
     /// Puts back key files that are missing, from a backup of the directory `keys`.
     #[command(after_help = EXAMPLE)]
     RestoreKeys(RestoreArgs),
     /// Seals a log that an earlier release wrote (format 4): what is in clear in it is sealed, and the old file overwritten.
     #[command(after_help = EXAMPLE)]
     Seal(SealArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// Directory of the sequencer's log.
+    #[arg(long, value_name = "DIRECTORY")]
+    data: PathBuf,
+    /// Master key of the log.
+    #[arg(long, value_name = "FILE")]
+    master_key: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,9 +89,41 @@ struct RestoreArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
+        Command::Check(args) => checked(args),
         Command::RestoreKeys(args) => restore(args),
         Command::Seal(args) => seal(args),
     }
+}
+
+fn checked(args: &CheckArgs) -> anyhow::Result<()> {
+    let Report { checked, torn, communities, opened, index, snapshots, other_snapshots } =
+        check(&args.data, &args.master_key).context("--data")?;
+    let (opens, of_index) = match (opened, index) {
+        (Some(opened), _) => (format!("of all {opened}, and lead to the state root"), "as the log says"),
+        (None, Some(_)) => {
+            ("not looked at: the index is not the log's".to_owned(), "another: the next start makes it anew")
+        }
+        (None, None) => ("not looked at: there is no index".to_owned(), "none: the next start makes it anew"),
+    };
+    let tail = if torn == 0 {
+        "whole".to_owned()
+    } else {
+        format!("{torn} bytes of a record that was never acknowledged: the next start cuts them off")
+    };
+    let of_snapshots = match (snapshots, other_snapshots) {
+        (0, 0) => "none: the next start reads all of the log".to_owned(),
+        (good, 0) => format!("{good}, as the log leads to"),
+        (good, other) => format!("{good} as the log leads to, {other} that a start passes over or refuses"),
+    };
+    Details::new("The log is whole")
+        .row("records", checked.records.to_string(), checked.records)
+        .row("bytes", checked.bytes.to_string(), checked.bytes)
+        .row("end", tail, torn)
+        .row("communities", communities.to_string(), communities)
+        .row("openings", opens, opened)
+        .row("index", of_index, index)
+        .row("snapshots", of_snapshots, serde_json::json!({"good": snapshots, "other": other_snapshots}))
+        .print(args.json)
 }
 
 fn seal(args: &SealArgs) -> anyhow::Result<()> {
