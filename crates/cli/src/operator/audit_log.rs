@@ -74,7 +74,7 @@ fn deploy(args: &DeployArgs) -> anyhow::Result<()> {
     let details = || {
         let named =
             args.deployment_file.as_ref().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
-        Details::new("A contract for heads of the operator's audit log: about 250,000 gas").row(
+        Details::new("A contract for heads of the operator's audit log: about 220,000 gas").row(
             "named in",
             named.clone(),
             named,
