@@ -207,7 +207,12 @@ async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(),
 }
 
 /// The answer that was given under this key before, also if the operation is applied since.
-fn answered(reader: &StoreReader, community: u32, id: [u8; 32], key: Option<Bytes32>) -> Result<Option<Submitted>, Problem> {
+fn answered(
+    reader: &StoreReader,
+    community: u32,
+    id: [u8; 32],
+    key: Option<Bytes32>,
+) -> Result<Option<Submitted>, Problem> {
     let Some(key) = key else { return Ok(None) };
     match reader.taken_under(community, &key.0)? {
         None => Ok(None),

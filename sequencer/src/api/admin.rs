@@ -162,8 +162,7 @@ async fn missing(
     let one =
         |m: &batch::Missing| MissingPacket { slot: m.slot, previous_substitute: m.previous_substitute, scale: m.scale };
     let all = open.missing.iter().map(one);
-    let (missing, next) =
-        if piece.is_asked() { piece.of(all, |m| m.slot.into())? } else { (all.collect(), None) };
+    let (missing, next) = if piece.is_asked() { piece.of(all, |m| m.slot.into())? } else { (all.collect(), None) };
     let next = next.and_then(|slot| slot.try_into().ok());
     Ok(Json(MissingPackets { community, first_interval: open.first_interval, missing, next }))
 }
@@ -309,7 +308,8 @@ fn community_status(
     log_state: &CommunityState,
     blocked: Option<&Problem>,
 ) -> CommunityStatus {
-    let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(BATCHES_SHOWN)).map(settled_batch);
+    let settled =
+        log_state.settled.iter().skip(log_state.settled.len().saturating_sub(BATCHES_SHOWN)).map(settled_batch);
     let community = snapshot.communities.get(&index);
     let header = community.map(|community| &community.header);
     let accounts = community.map_or(0, |community| community.accounts.iter().filter(|a| a.meter.is_some()).count());

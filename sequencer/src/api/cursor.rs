@@ -124,7 +124,10 @@ async fn tariffs(
     // Beyond the last one there is none.
     let after = piece.after.map(|after| Interval(u32::try_from(after).unwrap_or(u32::MAX)));
     let rest = published.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
-    let one = |(from, (_, commitment)): (&Interval, &(u64, _))| TariffFrom { first_interval: from.0, commitment: *commitment };
+    let one = |(from, (_, commitment)): (&Interval, &(u64, _))| TariffFrom {
+        first_interval: from.0,
+        commitment: *commitment,
+    };
     let (tariffs, next) = piece.of(rest.map(one), |tariff| tariff.first_interval.into())?;
     Ok(Json(Tariffs { tariffs, next: narrow(next) }))
 }

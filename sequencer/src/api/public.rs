@@ -12,8 +12,8 @@ use axum::{
 use gridveil_api::{
     Bytes32, CodeName,
     public::{
-        CommunityInfo, GivenBack, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
-        SETTLED_SHOWN, SettledPeriod, Taken,
+        CommunityInfo, GivenBack, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken,
+        PacketTaken, SETTLED_SHOWN, SettledPeriod, Taken,
     },
     schema,
 };

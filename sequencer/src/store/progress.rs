@@ -14,14 +14,8 @@ use super::{
 };
 
 /// Steps, so that each has a number on disk; a new one at the end.
-const STEPS: [Happened; 6] = [
-    Happened::Opened,
-    Happened::Closed,
-    Happened::Applied,
-    Happened::Proven,
-    Happened::Settled,
-    Happened::Abandoned,
-];
+const STEPS: [Happened; 6] =
+    [Happened::Opened, Happened::Closed, Happened::Applied, Happened::Proven, Happened::Settled, Happened::Abandoned];
 
 fn encode(step: &Progress) -> Vec<u8> {
     let number = STEPS.iter().position(|known| *known == step.step).and_then(|n| u8::try_from(n).ok());

@@ -43,7 +43,8 @@ async fn a_bad_row_stops_no_other() {
     ];
     let (status, body) = bulk(&node, "packets", &rows).await;
     assert_eq!(status, 200, "{body}");
-    let expected = ["accepted", "body.malformed", "packet.signature", "duplicate", "packet.duplicate", "packet.early", "accepted"];
+    let expected =
+        ["accepted", "body.malformed", "packet.signature", "duplicate", "packet.duplicate", "packet.early", "accepted"];
     assert_eq!(words(&body), expected);
     assert_eq!((&body["taken"], &body["refused"]), (&json!(3), &json!(4)));
     assert_eq!(body["rows"][6]["row"], 7);
@@ -78,10 +79,14 @@ async fn operations_of_a_slot_are_taken_in_their_order() {
         let nonce = world.nonce(slot.into()) + more;
         serde_json::to_value(world.operation(slot, Kind::Withdraw, nonce, |o| o.amount = units(1))).unwrap()
     };
-    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| o.terms = Some(world.genesis.communities[0].accounts[2].terms));
+    let terms = world
+        .operation(2, Kind::Terms, world.nonce(2), |o| o.terms = Some(world.genesis.communities[0].accounts[2].terms));
     let rows = [withdraw(0, 0), withdraw(1, 5), withdraw(0, 1), serde_json::to_value(terms).unwrap(), withdraw(0, 2)];
     let (status, body) = bulk(&node, "operations", &rows).await;
-    assert_eq!((status, words(&body)), (200, ["accepted", "operation.nonce", "accepted", "accepted", "accepted"].map(String::from).to_vec()));
+    assert_eq!(
+        (status, words(&body)),
+        (200, ["accepted", "operation.nonce", "accepted", "accepted", "accepted"].map(String::from).to_vec())
+    );
     let (_, again) = bulk(&node, "operations", &rows).await;
     assert_eq!(words(&again), ["duplicate", "operation.nonce", "duplicate", "duplicate", "duplicate"]);
     let state = node.get(&format!("/v1/operations/{}", body["rows"][4]["id"].as_str().unwrap())).await;
@@ -152,6 +157,10 @@ async fn how_fast_many_are() {
         assert_eq!(node.close(5, round).await.0, 200);
     }
     let packets = f64::from(rounds / 2) * f64::from(u32::try_from(USED).unwrap());
-    println!("one by one {:.0} packets/s, three at once {:.0} packets/s", packets / spent[0].as_secs_f64(), packets / spent[1].as_secs_f64());
+    println!(
+        "one by one {:.0} packets/s, three at once {:.0} packets/s",
+        packets / spent[0].as_secs_f64(),
+        packets / spent[1].as_secs_f64()
+    );
     node.handle.kill().await;
 }

@@ -1,12 +1,14 @@
 //! What sending a request twice does.
 use gridveil_protocol::operation::Kind;
+use gridveil_verifier_contract::OperatorL1 as _;
 use serde_json::{Value, json};
 
 use crate::common::{Answer, Node, TOKEN, World, units};
 
 async fn transfer(node: &Node, key: Option<&str>, units: u64) -> Answer {
     let url = format!("http://{}/admin/v1/communities/5/header-operation", node.handle.admin_address());
-    let request = node.http.post(url).json(&json!({"transfer": {"pool": "supplier_in", "units": units}})).bearer_auth(TOKEN);
+    let request =
+        node.http.post(url).json(&json!({"transfer": {"pool": "supplier_in", "units": units}})).bearer_auth(TOKEN);
     let request = if let Some(key) = key { request.header("idempotency-key", key) } else { request };
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
@@ -26,6 +28,7 @@ async fn moved(world: &World) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_under_a_key_is_done_once() {
     let world = World::new().await;
+    world.l1.fund_supplier_account(100).await.unwrap();
     let node = world.start().await;
     let key = Some("\"8e03978e-40d5-43e8-bc93\"");
     let (status, taken) = transfer(&node, key, 3).await;
@@ -103,7 +106,8 @@ async fn what_is_sent_twice_is_done_once() {
         assert_eq!(node.close(5, 0).await, closed);
         assert_eq!(height(&node).await, before, "after a crash: {crash}");
     }
-    let rows: Value = node.post_raw("/v1/packets/bulk", "application/x-ndjson", packet.to_string().into_bytes()).await.1;
+    let rows: Value =
+        node.post_raw("/v1/packets/bulk", "application/x-ndjson", packet.to_string().into_bytes()).await.1;
     assert_eq!(rows["rows"][0]["status"], "duplicate");
     node.handle.shutdown().await;
 }

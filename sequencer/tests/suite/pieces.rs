@@ -55,15 +55,20 @@ async fn pieces_of_a_growing_list_have_no_gap_and_nothing_twice() {
     assert_eq!(seen, [1, 2, 3, 4, 5]);
 
     // Slots that wait for a substitute, and communities of the status: all, unless a piece is asked for.
-    let missing = async |query: &str| node.admin(&format!("/admin/v1/communities/7/missing{query}"), None, TOKEN).await.1;
-    let slots = |body: &Value| body["missing"].as_array().unwrap().iter().map(|m| m["slot"].as_u64().unwrap()).collect::<Vec<_>>();
+    let missing =
+        async |query: &str| node.admin(&format!("/admin/v1/communities/7/missing{query}"), None, TOKEN).await.1;
+    let slots = |body: &Value| {
+        body["missing"].as_array().unwrap().iter().map(|m| m["slot"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     let all = missing("").await;
     assert_eq!((slots(&all), all.get("next")), (vec![0, 1, 2], None));
     let piece = missing("?limit=2").await;
     assert_eq!((slots(&piece), &piece["next"]), (vec![0, 1], &json!(1)));
     assert_eq!(slots(&missing("?limit=2&after=1").await), [2]);
     let status = async |query: &str| node.admin(&format!("/admin/v1/status{query}"), None, TOKEN).await.1;
-    let served = |body: &Value| body["communities"].as_array().unwrap().iter().map(|c| c["community"].as_u64().unwrap()).collect::<Vec<_>>();
+    let served = |body: &Value| {
+        body["communities"].as_array().unwrap().iter().map(|c| c["community"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(served(&status("").await), [5, 7]);
     let one = status("?limit=1").await;
     assert_eq!((served(&one), &one["next"]), (vec![5], &json!(5)));
