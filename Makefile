@@ -14,7 +14,7 @@ DAYS ?= 31
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-log bench-load soak-load nightly generate lint touch
+.PHONY: help check-rust check-node check-postgres check-softhsm check-prometheus setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak bench-provers bench-log bench-load soak-load nightly generate lint touch api-fuzz
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -37,7 +37,8 @@ help:
 	@echo "make soak-load reading, closing and proving under load for ten minutes, with real processes; MINUTES=60 for longer"
 	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases,"
 	@echo "                 a fleet of 1,000 homes, the soak, 1,000 times kill -9, 200 damaged logs, ten minutes under load"
-	@echo "make generate  verifiers, artifacts and golden files again"
+	@echo "make generate  verifiers, artifacts, golden files and the description of the API again"
+	@echo "make api-fuzz  a running sequencer against the description of its API, about a minute and a half"
 	@echo "make touch     what adding an operation, an endpoint or a meter format touches, against the table of ARCHITECTURE.md"
 	@echo "make lint      format, clippy and documentation, without warnings in our own code"
 
@@ -132,6 +133,7 @@ test: setup check-postgres check-softhsm check-prometheus
 	@command -v softhsm2-util >/dev/null 2>&1 && export GRIDVEIL_REQUIRE_TOKEN=1; \
 	  command -v promtool >/dev/null 2>&1 && export GRIDVEIL_REQUIRE_PROMETHEUS=1; \
 	  GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(STEP) "tests" $(CARGO) test --workspace
+	@CARGO="$(CARGO)" $(STEP) "the API against its description" .ci/api-fuzz
 	@$(STEP) "contracts: build, artifacts" sh -c 'cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check'
 	@# As the tests' build has left it: `cargo run` would compile five crates again, without the tests' features.
 	@$(STEP) "generated verifiers" $(BUILT)/generate --check
@@ -181,11 +183,15 @@ generate: setup
 	cd $(NPM_DIR) && npm run -s generate
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test suite cost
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil --test architecture version_2
+	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-sequencer --test suite the_description_is_the_committed_one
 
 lint: setup
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "documentation" $(CARGO) doc --workspace --no-deps --document-private-items
+
+api-fuzz: check-rust
+	@CARGO="$(CARGO)" $(STEP) "the API against its description" .ci/api-fuzz
 
 touch: setup
 	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch

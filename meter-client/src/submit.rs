@@ -13,8 +13,9 @@ pub use gridveil_api::Problem;
 use gridveil_api::public::{
     CommunityInfo, GivenBack, Info, NotePath, OperationState, OperationTaken, PacketTaken, Taken,
 };
+use gridveil_api::rows::{Row, RowAnswer, Rows};
 use gridveil_protocol::{
-    codec::{operation_id, packet_id},
+    codec::{encode_packet, operation_id, packet_id},
     field::{Fr, to_bytes},
     hex::parse0,
     operation::SignedOperation,
@@ -27,6 +28,7 @@ use gridveil_protocol::{
 use reqwest::{
     StatusCode,
     blocking::{Client, RequestBuilder},
+    header::CONTENT_TYPE,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -79,6 +81,9 @@ pub enum ApiError {
     /// It exports another account than was asked for.
     #[error("sequencer exports another account than was asked for")]
     OtherAccount,
+    /// There is no idempotency key without it.
+    #[error("no randomness from the operating system")]
+    Random,
     /// Its domain is not that of its chain, contract and circuit version.
     #[error("sequencer's domain is not that of the chain, contract and circuit version it names")]
     Domain,
@@ -196,6 +201,27 @@ impl Sequencer {
     pub fn submit(&self, signed: &SignedPacket) -> Result<Taken, ApiError> {
         let taken: PacketTaken = self.post("/v1/packets", signed, "a confirmation")?;
         if taken.packet_id.0 == packet_id(signed) { Ok(taken.status) } else { Err(ApiError::OtherPacket) }
+    }
+
+    /// Sends many packets with one request, and gives the answer of each, in their order: at most
+    /// [`gridveil_api::rows::MOST_ROWS`]. Repeating it does no harm.
+    ///
+    /// # Errors
+    /// [`ApiError`], where the whole was not answered.
+    pub fn submit_many(&self, signed: &[SignedPacket]) -> Result<Vec<Result<Taken, Problem>>, ApiError> {
+        let bytes: Vec<u8> = signed.iter().flat_map(encode_packet).collect();
+        let url = format!("{}/v1/packets/bulk", self.base);
+        let request = || self.client.post(&url).header(CONTENT_TYPE, "application/octet-stream").body(bytes.clone());
+        let rows: Rows = self.ask(request, "an answer a row")?;
+        if rows.rows.len() != signed.len() {
+            return Err(ApiError::Answer("an answer a row"));
+        }
+        let one = |(number, (row, signed)): (usize, (Row, &SignedPacket))| match row.answer {
+            RowAnswer::Taken { id, status } if row.row == number && id.0 == packet_id(signed) => Ok(Ok(status)),
+            RowAnswer::Refused { problem } if row.row == number => Ok(Err(problem)),
+            RowAnswer::Taken { .. } | RowAnswer::Refused { .. } => Err(ApiError::OtherPacket),
+        };
+        (1..).zip(rows.rows.into_iter().zip(signed)).map(one).collect()
     }
 
     /// Sends an operation, and gives the sequencer's answer. Repeating it does no harm.

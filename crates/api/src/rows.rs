@@ -10,6 +10,9 @@ use crate::{
 };
 use gridveil_protocol::codec::Bytes32;
 
+/// Rows of one request at most, unless the sequencer's configuration says another number.
+pub const MOST_ROWS: usize = 1000;
+
 /// What became of the rows, in their order. Every row that says `accepted`, `duplicate` or `late` is on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rows {

@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 
 use super::{ApiError, Retry, Sequencer};
 
+/// Says of requests that they are one.
+const KEY: &str = "idempotency-key";
+
 /// An admin listener and its token.
 pub struct Admin {
     sequencer: Sequencer,
@@ -106,13 +109,18 @@ impl Admin {
         self.post("/admin/v1/communities", beginning, "a community served")
     }
 
-    /// Sends a header operation for the next settlement. The same one again is a duplicate while it is pending.
+    /// Sends a header operation for the next settlement. The same one again is a duplicate while it is pending. If an answer
+    /// is lost and it is asked again, an idempotency key says that it is the same: a transfer that was settled meanwhile would
+    /// else be a second one.
     ///
     /// # Errors
     /// [`ApiError`].
     pub fn operate_header(&self, community: u32, operation: &HeaderOperation) -> Result<Taken, ApiError> {
-        let path = format!("/admin/v1/communities/{community}/header-operation");
-        let taken: HeaderOperationTaken = self.post(&path, operation, "a confirmation")?;
+        let url = format!("{}/admin/v1/communities/{community}/header-operation", self.sequencer.base);
+        let random: [u8; 16] = gridveil_keystore::random().map_err(|_| ApiError::Random)?;
+        let key = format!("\"{}\"", hex::encode(random));
+        let request = || self.sequencer.client.post(&url).bearer_auth(self.token.as_str()).header(KEY, &key);
+        let taken: HeaderOperationTaken = self.sequencer.ask(|| request().json(operation), "a confirmation")?;
         Ok(taken.status)
     }
 

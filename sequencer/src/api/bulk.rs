@@ -93,15 +93,15 @@ async fn placed(all: &Semaphore, of_client: &PerClient, request: Request, next: 
     next.run(request).await
 }
 
-/// What is read of a row: the thing, or why it is none.
-type Read<T> = Vec<Result<T, Problem>>;
+/// What is read of each row: its number, and the thing or why it is none.
+type Read<T> = Vec<(usize, Result<T, Problem>)>;
 
 fn too_many(most: usize) -> Problem {
     Problem::new(problem::BODY_TOO_LARGE, format!("more than {most} rows"))
 }
 
 /// Each line that is not empty, with its number.
-fn lines<T: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<Vec<(usize, Result<T, Problem>)>, Problem> {
+fn lines<T: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<Read<T>, Problem> {
     let full = |line: &&[u8]| !line.trim_ascii().is_empty();
     let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| full(line));
     let rows: Vec<(usize, &[u8])> = numbered.take(most + 1).collect();
@@ -129,7 +129,7 @@ fn canonical(mut bytes: &[u8], most: usize) -> Result<Read<SignedPacket>, Proble
         packets.push(codec::decode_packet(packet).map_err(|e| Problem::new(problem::BODY_MALFORMED, e.to_string())));
         bytes = rest;
     }
-    Ok(packets)
+    Ok((1..).zip(packets).collect())
 }
 
 /// Each row counts as a request of its client.
@@ -160,7 +160,7 @@ type Answered = Result<(Taken, [u8; 32]), Problem>;
 /// Rows of one slot in their order, those of others beside them.
 async fn each<T: Send + 'static, F: Future<Output = Answered> + Send>(
     service: Arc<Service>,
-    rows: Vec<(usize, Result<T, Problem>)>,
+    rows: Read<T>,
     slot: fn(&T) -> (u32, u16),
     take: fn(Arc<Service>, T) -> F,
 ) -> Rows {
@@ -223,7 +223,7 @@ async fn packets(State(service): State<Arc<Service>>, request: Request) -> Resul
     let bytes = body(request.into_body(), limits.bulk_bytes).await?;
     let parse = move || match kind.as_str() {
         LINES => lines(&bytes, limits.bulk_rows),
-        _ => canonical(&bytes, limits.bulk_rows).map(|read| (1..).zip(read).collect()),
+        _ => canonical(&bytes, limits.bulk_rows),
     };
     let rows = tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::internal("a body was not read"))??;
     charge(of.as_ref(), rows.len())?;

@@ -9,8 +9,8 @@ use gridveil_api::{Code, Problem as Document};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Content, OpenApi, RefOr, Response, Responses,
-        example::ExampleBuilder,
+        Content, OpenApi, Ref, RefOr, Response, Responses,
+        example::{Example, ExampleBuilder},
         path::{Operation, PathItem},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -82,15 +82,14 @@ fn add(responses: &mut Responses, codes: &[Code]) {
     for code in codes {
         let there = responses.responses.entry(code.status.to_string()).or_insert_with(|| {
             let mut response = Response::new(String::new());
-            let content = Content::new(Some(utoipa::openapi::Ref::new(PROBLEM_SCHEMA)));
+            let content = Content::new(Some(Ref::new(PROBLEM_SCHEMA)));
             response.content.insert(PROBLEM.to_owned(), content.into());
             RefOr::T(response)
         });
         let RefOr::T(response) = there else { continue };
         let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM) else { continue };
-        let document = Document::new(*code, code.title.to_lowercase(), gridveil_api::Members::default());
-        let example = ExampleBuilder::new().summary(code.title).value(serde_json::to_value(document).ok()).build();
-        if content.examples.insert(code.name.to_owned(), RefOr::T(example)).is_none() {
+        let example = Ref::new(format!("#/components/examples/{}", code.name));
+        if content.examples.insert(code.name.to_owned(), RefOr::Ref(example)).is_none() {
             let separator = if response.description.is_empty() { "" } else { "; " };
             response.description.push_str(&format!("{separator}`{}`: {}", code.name, code.title));
         }
@@ -144,10 +143,21 @@ pub(crate) fn admin_routes() -> OpenApiRouter<Arc<Service>> {
     admin::routes().merge(cursor::own_routes()).merge(events::own_routes()).merge(own)
 }
 
+/// An example of each refusal, by its code.
+fn refusal_examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
+    // Of two with one name the first is the usual one.
+    gridveil_api::code::CODES.iter().rev().map(|code| {
+        let document = Document::new(*code, code.title.to_lowercase(), gridveil_api::Members::default());
+        let example = ExampleBuilder::new().summary(code.title).value(serde_json::to_value(document).ok()).build();
+        (code.name.to_owned(), RefOr::T(example))
+    })
+}
+
 /// What the public listener has.
 #[must_use]
 pub fn public() -> OpenApi {
     let mut whole = Whole::openapi();
+    whole.components.get_or_insert_default().examples.extend(refusal_examples());
     let listener = public_routes().merge(bulk::routes()).merge(page::routes()).into_openapi();
     whole.merge(with_common(listener, OF_PUBLIC, false));
     whole

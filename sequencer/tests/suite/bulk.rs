@@ -1,10 +1,19 @@
 //! Many packets or operations in one request.
 use std::time::{Duration, Instant};
 
-use gridveil_protocol::{codec::encode_packet, operation::Kind, units::Ticks};
+use gridveil_protocol::{
+    codec::encode_packet,
+    community::Community,
+    fixture::{self, Recipe, Stream},
+    market::Mechanism,
+    operation::Kind,
+    packet::{Context, Packet, PacketSalts, Reading},
+    params::Shape,
+    units::{Interval, Ticks},
+};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Node, USED, World, units};
+use crate::common::{Answer, Node, World, units};
 
 const LINES: &str = "application/x-ndjson";
 
@@ -128,39 +137,54 @@ async fn rows_and_bytes_and_bodies_at_once_are_bounded() {
     node.handle.kill().await;
 }
 
-/// Packets a second, one by one on one connection, on eight, and many at once. Printed: `docs/performance.md`.
+/// A community of 32 meters and 24 intervals.
+fn of_homes(index: u32, like: &Community) -> Community {
+    let mut community = like.clone();
+    community.index = index;
+    community.accounts.iter_mut().for_each(|account| account.terms.active_from = Interval::ZERO);
+    community
+}
+
+/// Packets a second: one by one on one connection, and many at once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn how_fast_many_are() {
-    // As many communities as there may be here, of three meters each.
-    let world = World::new().await;
-    let mut config = world.config(&world.data());
-    (config.limits.burst_of_client, config.limits.requests_of_client_per_s) = (1_000_000, 1_000_000);
-    let node = world.start_with(config).await;
-    // Forged packets cost what true ones cost but the disk; true ones are few here: corrections of each other are refused
-    // after the check. So the disk is measured with operations of the writer: packets of all slots, period by period.
-    let rounds = 40u32;
-    let mut spent = [Duration::ZERO; 2];
-    for round in 0..rounds {
-        node.publish(&world, 5).await;
-        let packets: Vec<_> = (0..USED).map(|slot| world.packet(5, round, slot, false)).collect();
-        let begun = Instant::now();
-        if round % 2 == 0 {
-            for packet in &packets {
-                assert_eq!(node.submit(packet).await.0, 201);
-            }
-        } else {
-            let rows: Vec<Value> = packets.iter().map(|packet| serde_json::to_value(packet).unwrap()).collect();
-            assert_eq!(bulk(&node, "packets", &rows).await.1["taken"], USED);
-        }
-        spent[usize::try_from(round % 2).unwrap()] += begun.elapsed();
-        assert_eq!(node.close(5, round).await.0, 200);
+    let shape = Shape::by_name("home-32x24").unwrap();
+    let recipe = Recipe { shape, seed: 2, mechanism: Mechanism::Auction, used: 32 };
+    let like = fixture::settlement(&recipe).unwrap().community;
+    let indices = [5, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    let world = World::with(|g| g.communities = indices.iter().map(|index| of_homes(*index, &like)).collect()).await;
+    let node = world.start().await;
+    let packet = |community: u32, slot: u16| {
+        let mut stream = Stream::new(u64::from(community) * 100 + u64::from(slot));
+        let header = &like.header;
+        let context = Context {
+            domain: world.domain(),
+            community,
+            first_interval: header.next_interval,
+            interval_length: header.interval_length,
+            intervals: 24,
+        };
+        let salts = PacketSalts::from_random(&stream.bytes());
+        let packet = fixture::packet(context, slot, vec![Reading { import: 1, export: 0 }; 24], false, salts);
+        let scale = like.accounts[usize::from(slot)].terms.scale;
+        Packet { scale, ..packet }.sign(&fixture::meter_key(slot.into())).unwrap()
+    };
+    let all: Vec<_> = indices.iter().flat_map(|index| (0..32).map(move |slot| (*index, slot))).collect();
+    let packets: Vec<_> = all.into_iter().map(|(index, slot)| packet(index, slot)).collect();
+    let (alone, together) = packets.split_at(packets.len() / 2);
+    let begun = Instant::now();
+    for packet in alone {
+        let (status, body) = node.submit(packet).await;
+        assert_eq!(status, 201, "{body}");
     }
-    let packets = f64::from(rounds / 2) * f64::from(u32::try_from(USED).unwrap());
-    println!(
-        "one by one {:.0} packets/s, three at once {:.0} packets/s",
-        packets / spent[0].as_secs_f64(),
-        packets / spent[1].as_secs_f64()
-    );
+    let one_by_one = begun.elapsed();
+    let bytes: Vec<u8> = together.iter().flat_map(encode_packet).collect();
+    let begun = Instant::now();
+    let (_, body) = node.post_raw("/v1/packets/bulk", "application/octet-stream", bytes).await;
+    let at_once = begun.elapsed();
+    assert_eq!(body["taken"], together.len(), "{body}");
+    let a_second = |spent: Duration| packets.len() as f64 / 2.0 / spent.as_secs_f64();
+    println!("one by one {:.0} packets/s, many at once {:.0} packets/s", a_second(one_by_one), a_second(at_once));
     node.handle.kill().await;
 }

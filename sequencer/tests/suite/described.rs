@@ -51,10 +51,11 @@ fn every_operation_says_enough() {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{method} {path} {status}");
             if let Some(refusal) = response["content"].get("application/problem+json") {
                 for (code, example) in refusal["examples"].as_object().unwrap() {
-                    assert_eq!(
-                        (&example["value"]["code"], &example["value"]["status"].to_string()),
-                        (&json!(code), status)
-                    );
+                    assert_eq!(example["$ref"], format!("#/components/examples/{code}"));
+                    let value = &whole["components"]["examples"][code]["value"];
+                    // A tariff is missing to who reads it, and to who closes a period.
+                    let same = code == "tariff.unknown" || value["status"].to_string() == *status;
+                    assert!(value["code"] == *code && same, "{method} {path}: {value}");
                 }
             }
         }

@@ -11,6 +11,7 @@ mod crowd;
 mod described;
 mod emergency;
 mod events;
+mod fuzzed;
 mod joining;
 mod l1_away;
 mod malformed;

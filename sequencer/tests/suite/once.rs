@@ -1,5 +1,6 @@
 //! What sending a request twice does.
 use gridveil_protocol::operation::Kind;
+use gridveil_verifier_contract::OperatorL1 as _;
 use serde_json::{Value, json};
 
 use crate::common::{Answer, Node, TOKEN, World, units};
@@ -27,6 +28,7 @@ async fn moved(world: &World) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_under_a_key_is_done_once() {
     let world = World::new().await;
+    world.l1.fund_supplier_account(100).await.unwrap();
     let node = world.start().await;
     let key = Some("\"8e03978e-40d5-43e8-bc93\"");
     let (status, taken) = transfer(&node, key, 3).await;

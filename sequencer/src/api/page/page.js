@@ -11,11 +11,15 @@ const make = (tag, text, ...inside) => {
 };
 const headers = () => (at("token").value ? { authorization: `Bearer ${at("token").value}` } : {});
 
+let whole = {};
+// What a reference leads to.
+const found = (thing) => (thing?.$ref ?? "#").split("/").slice(1).reduce((at, name) => at?.[name], thing?.$ref ? whole : thing);
+
 // The first example of a body or answer, as text.
 const example = (content) => {
   const [media, described] = Object.entries(content ?? {})[0] ?? [];
   if (!media) return null;
-  const value = described.example ?? Object.values(described.examples ?? {})[0]?.value;
+  const value = described.example ?? found(Object.values(described.examples ?? {})[0])?.value;
   const text = typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value, null, 1);
   return { media, text };
 };
@@ -88,7 +92,8 @@ const read = async () => {
     return;
   }
   if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const { info, paths } = await answer.json();
+  whole = await answer.json();
+  const { info, paths } = whole;
   at("about").textContent = info.description;
   const here = location.pathname.startsWith("/admin/");
   const all = Object.entries(paths).filter(([path]) => !here || path.startsWith("/admin/"));
