@@ -90,6 +90,7 @@ fn an_opening_is_written_and_refused_in_one_line() {
         versions: Vec::new(),
         stopped: None,
         retrying: Vec::new(),
+        next: None,
         communities: vec![CommunityStatus {
             community: 5,
             next_interval: t.after.header.next_interval,

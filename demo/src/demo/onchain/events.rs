@@ -111,7 +111,7 @@ impl OnChain {
         let transfer = HeaderOperation { transfer: Some(Transfer { pool: Pool::SupplierIn, units }), management: None };
         let funded = self.runtime.block_on(async {
             let receipt = running.l1.fund_supplier_account(units).await?;
-            operations::submit_header(service, COMMUNITY, transfer)
+            operations::submit_header(service, COMMUNITY, transfer, None)
                 .await
                 .map_err(|problem| anyhow::anyhow!("{problem}"))?;
             anyhow::Ok(receipt.gas_used)
@@ -290,7 +290,7 @@ impl OnChain {
         let signed = management.sign(running.domain, &Place::at(COMMUNITY, &header), &genesis::mdm_key())?;
         let operation = HeaderOperation { transfer: None, management: Some(signed) };
         self.runtime
-            .block_on(operations::submit_header(service, COMMUNITY, operation))
+            .block_on(operations::submit_header(service, COMMUNITY, operation, None))
             .map_err(|problem| anyhow::anyhow!("{problem}"))?;
         self.tell(day.date, "the meter data manager changes the market from auction to community price", None);
         Ok(())
