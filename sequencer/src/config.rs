@@ -284,7 +284,7 @@ pub struct Config {
     /// Bounds.
     pub limits: Limits,
     /// How long what is held is kept.
-    pub retention: crate::retention::Retention,
+    pub retention: crate::retention::rules::Retention,
     /// Waits between tries of L1 and provers.
     pub backoff: Backoff,
     /// Time, for the window of receipt requests. Whether a period is over is asked of L1.
@@ -315,7 +315,7 @@ impl Config {
             obstacles_every: pace.obstacles_every,
             late_after: pace.late_after,
             limits: Limits::default(),
-            retention: crate::retention::Retention::default(),
+            retention: crate::retention::rules::Retention::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
         }
