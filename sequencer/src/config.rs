@@ -333,7 +333,7 @@ pub struct Config {
     /// Bounds.
     pub limits: Limits,
     /// How long what is held is kept.
-    pub retention: crate::retention::Retention,
+    pub retention: crate::retention::rules::Retention,
     /// Waits between tries of L1 and provers.
     pub backoff: Backoff,
     /// Time, for the window of receipt requests. Whether a period is over is asked of L1.
@@ -368,7 +368,7 @@ impl Config {
             audit_heads: None,
             audit_head_every: pace.audit_head_every,
             limits: Limits::default(),
-            retention: crate::retention::Retention::default(),
+            retention: crate::retention::rules::Retention::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),
         }

@@ -278,7 +278,7 @@ impl Reading {
         }
         match self.receipt(batch, first_interval)? {
             Some(receipt) if ends && receipt.after.meter.is_some() => {
-                page.push(ExportPart::LastStatement(own_part(batch, receipt)))?;
+                page.push(ExportPart::LastStatement(Box::new(own_part(batch, receipt))))?;
             }
             Some(receipt) => page.push(ExportPart::Receipt { batch, receipt: Box::new(receipt) })?,
             None => page.push(ExportPart::Gone { what: GoneRecord::Receipt, first_interval })?,

@@ -213,7 +213,7 @@ pub enum ExportPart {
     },
     /// The last statement of an account whose slot another took in the same settlement: what of the receipt is the
     /// other's is not in it, so that it does not lead to the root.
-    LastStatement(LastStatement),
+    LastStatement(Box<LastStatement>),
     /// What is there and cannot be read any more, because its key was erased.
     Gone {
         /// Name of the record's kind.
