@@ -218,6 +218,7 @@ impl Shelf {
         self.add(name, help, None, metric)
     }
 
+    #[allow(clippy::new_ret_no_self, reason = "a new metric, not a new shelf")]
     fn new<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
         self.add(name, help, None, M::default())
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The header of an id.
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// What a refusal's `instance` begins with.
 const URN: &str = "urn:gridveil:request:";
 /// Least and most characters of an id that a proxy gives.
@@ -60,7 +60,7 @@ async fn seen(service: Arc<Service>, of: Of, request: Request, next: Next) -> Re
     service.metrics.requests.get_or_create(&answered).observe(seconds(took));
     // Characters of a header, all of them.
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(HEADER, value);
+        response.headers_mut().insert(HEADER.clone(), value);
     }
     response
 }
@@ -74,7 +74,7 @@ fn id_of(service: &Service, request: &Request) -> String {
 
 /// One header, letters, digits, `-`, `_` and `.`: nothing else comes into a log.
 fn given(headers: &HeaderMap) -> Option<String> {
-    let mut all = headers.get_all(HEADER).into_iter();
+    let mut all = headers.get_all(&HEADER).into_iter();
     let (one, None) = (all.next()?.to_str().ok()?, all.next()) else { return None };
     let is_one = LENGTH.contains(&one.len()) && one.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     is_one.then(|| one.to_owned())
@@ -114,7 +114,7 @@ mod tests {
         let of = |values: &[&str]| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(HEADER, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                headers.append(HEADER.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             given(&headers)
         };
