@@ -40,6 +40,7 @@ use crate::{
 };
 use packets::Packets;
 use sender::Sent;
+use server::Figures;
 use watch::{Process, command};
 
 /// Homes of the target, and seconds within which their head-end hands in a day.
@@ -207,24 +208,10 @@ fn measure(plan: &Plan) -> anyhow::Result<Row> {
     publish(&sequencer, &plan.city)?;
 
     let (ends, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
-    let (mut stages, mut growth, start) = (Vec::new(), 0.0, Instant::now());
-    let settled = thread::scope(|scope| {
+    let start = Instant::now();
+    let (stages, growth, settled) = thread::scope(|scope| {
         let watching = scope.spawn(|| watch(&sequencer, plan, &ends, &seen));
-        let measured = (|| {
-            for (number, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.count > 0) {
-                let row = send(&sequencer, stage, &file)?;
-                eprintln!("{}: {:.0} packets a second", row.name, row.accepted_per_s.value);
-                if number == 0 {
-                    let memory = std::mem::take(&mut seen.lock().unwrap_or_else(PoisonError::into_inner).memory);
-                    growth = growth_mib(&memory);
-                }
-                stages.push(row);
-                if plan.prover.is_none() {
-                    all_settled(&sequencer)?;
-                }
-            }
-            anyhow::Ok(sequencer.figures())
-        })();
+        let measured = all_stages(&sequencer, plan, &file, &seen);
         ends.store(true, Ordering::Relaxed);
         watching.join().map_err(|_| anyhow::anyhow!("the watch failed"))??;
         measured
@@ -253,6 +240,29 @@ fn measure(plan: &Plan) -> anyhow::Result<Row> {
         receipts_refused: seen.receipts_refused,
         lost,
     }))
+}
+
+/// One stage after the other; with the growth of memory in the first, and how far the sequencer is in the end.
+fn all_stages(
+    sequencer: &Process,
+    plan: &Plan,
+    file: &Path,
+    seen: &Mutex<Seen>,
+) -> anyhow::Result<(Vec<StageRow>, f64, Figures)> {
+    let (mut stages, mut growth) = (Vec::new(), 0.0);
+    for (number, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.count > 0) {
+        let row = send(sequencer, stage, file)?;
+        eprintln!("{}: {:.0} packets a second", row.name, row.accepted_per_s.value);
+        if number == 0 {
+            let memory = std::mem::take(&mut seen.lock().unwrap_or_else(PoisonError::into_inner).memory);
+            growth = growth_mib(&memory);
+        }
+        stages.push(row);
+        if plan.prover.is_none() {
+            all_settled(sequencer)?;
+        }
+    }
+    Ok((stages, growth, sequencer.figures()))
 }
 
 fn publish(sequencer: &Process, city: &City) -> anyhow::Result<()> {

@@ -4,10 +4,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -176,7 +173,6 @@ pub(crate) fn child(task: &Task) -> anyhow::Result<()> {
         };
         let handle = serve(config, l1, proofs).await?;
         let service = Arc::clone(handle.service());
-        let groups = Arc::new(AtomicU64::new(0));
         let mut changes = service.writer.changes();
         let listens = Listens {
             public: handle.public_address().to_string(),
@@ -186,13 +182,13 @@ pub(crate) fn child(task: &Task) -> anyhow::Result<()> {
         say(&listens)?;
         loop {
             tokio::time::sleep(EVERY).await;
-            groups.store(*changes.borrow_and_update(), Ordering::Relaxed);
+            let groups = *changes.borrow_and_update();
             let (height, waiting) = {
                 let snapshot = service.writer.snapshot();
                 (snapshot.height, snapshot.log_state.batches.len() as u64)
             };
             let settled = service.metrics.settled.get();
-            say(&Figures { groups: groups.load(Ordering::Relaxed), height, settled, waiting })?;
+            say(&Figures { groups, height, settled, waiting })?;
         }
     })
 }
