@@ -131,10 +131,10 @@ fn allowed(
     who: &Principal,
     headers: &HeaderMap,
     act: Act,
-) -> Result<Allowed, (Act, Problem)> {
+) -> Result<Allowed, Box<(Act, Problem)>> {
     let (role, needs_grant) = match role_of(row, who, act.community) {
         Ok(found) => found,
-        Err(problem) => return Err((act, problem)),
+        Err(problem) => return Err(Box::new((act, problem))),
     };
     if !needs_grant {
         return Ok(Allowed { role, act, fields: None });
@@ -144,10 +144,10 @@ fn allowed(
             let act = Act { grant: Some(opened.id), ..act };
             match grants::enough(row.path, &opened.fields) {
                 Ok(()) => Ok(Allowed { role, act, fields: Some(opened.fields) }),
-                Err(problem) => Err((act, problem)),
+                Err(problem) => Err(Box::new((act, problem))),
             }
         }
-        Err(problem) => Err((act, problem)),
+        Err(problem) => Err(Box::new((act, problem))),
     }
 }
 
@@ -176,7 +176,8 @@ pub(crate) async fn guarded(service: Arc<Service>, mut request: Request, next: N
     let now = service.config.clock.now();
     let Allowed { role, act, fields } = match allowed(&service, row, &who, request.headers(), act) {
         Ok(allowed) => allowed,
-        Err((act, problem)) => {
+        Err(refused) => {
+            let (act, problem) = *refused;
             if let Some(unwritten) = service.refusals.written(&subject) {
                 let role = who.roles.first().copied();
                 let entry = Entry::refused(now, role, subject, act, problem.code.name, unwritten);

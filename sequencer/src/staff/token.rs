@@ -88,12 +88,18 @@ pub async fn checked(staff: &Staff, token: &str, now: u64) -> Result<Principal, 
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     // By this sequencer's clock, below.
     validation.validate_exp = false;
-    let claims = decode::<Map<String, Value>>(token, &key, &validation).map_err(|error| match error.kind() {
-        ErrorKind::InvalidIssuer => refused("it is of another issuer"),
-        ErrorKind::InvalidAudience => refused("it is for another service"),
-        ErrorKind::MissingRequiredClaim(_) => refused("it lacks exp, iss, aud or sub"),
-        _ => refused("its signature does not verify"),
-    })?;
+    let why = |error: &ErrorKind| {
+        refused(if matches!(error, ErrorKind::InvalidIssuer) {
+            "it is of another issuer"
+        } else if matches!(error, ErrorKind::InvalidAudience) {
+            "it is for another service"
+        } else if matches!(error, ErrorKind::MissingRequiredClaim(_)) {
+            "it lacks exp, iss, aud or sub"
+        } else {
+            "its signature does not verify"
+        })
+    };
+    let claims = decode::<Map<String, Value>>(token, &key, &validation).map_err(|error| why(error.kind()))?;
     staff.principal(&claims.claims, now)
 }
 

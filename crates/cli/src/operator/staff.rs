@@ -115,7 +115,7 @@ fn key(args: &KeyArgs) -> anyhow::Result<()> {
     ensure!(!args.jwks.exists(), "{jwks}: there is such a file");
     let seed = Zeroizing::new(random::<32>()?);
     let (jwk, kid) = public(&signing(&*seed))?;
-    let digits = Zeroizing::new(format!("{}\n", hex::encode(&*seed)));
+    let digits = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
     secret_file::create(&args.file, digits.as_bytes()).with_context(|| file.clone())?;
     let set = format!("{}\n", json!({"keys": [jwk]}));
     durable::replace_with(&args.jwks, durable::Access::Mask, |out| std::io::Write::write_all(out, set.as_bytes()))
