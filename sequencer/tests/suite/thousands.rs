@@ -218,6 +218,7 @@ impl City {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "a minute or more, by the disk: `make nightly` runs it"]
 async fn two_thousand_communities_begin_join_settle_and_end() {
     City { begun: 1700, joined: 300, settled: 40, ended: 40 }.lives().await;
 }
