@@ -34,6 +34,7 @@ pub mod problem;
 pub mod receipts;
 pub mod service;
 pub mod store;
+pub mod streams;
 pub mod tariffs;
 pub mod upgrade;
 pub mod writer;
@@ -199,7 +200,7 @@ impl Opened {
             in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
             own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
             receipts: tokio::sync::Semaphore::new(config.limits.receipts),
-            streams: api::events::Streams::new(&config.limits),
+            streams: streams::Streams::new(&config.limits),
             config,
         });
         let mut handle = start(Arc::clone(&service), listeners, &rate, thread)?;

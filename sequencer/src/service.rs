@@ -141,7 +141,7 @@ pub struct Service {
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
     /// Streams of events.
-    pub streams: crate::api::events::Streams,
+    pub streams: crate::streams::Streams,
 }
 
 impl Service {
