@@ -43,6 +43,7 @@ pub mod retention;
 pub mod service;
 pub mod staff;
 pub mod store;
+pub mod streams;
 pub mod tariffs;
 pub mod upgrade;
 pub mod writer;
@@ -243,7 +244,7 @@ impl Opened {
             audit,
             revocations,
             refusals: api::guard::Refusals::default(),
-            streams: api::events::Streams::new(&config.limits),
+            streams: streams::Streams::new(&config.limits),
             config,
         });
         let last = basis.map_or(0, |basis| basis.tip.height);

@@ -118,7 +118,7 @@ pub struct Service {
     /// What bounds refused tries in the audit log.
     pub refusals: Refusals,
     /// Streams of events.
-    pub streams: crate::api::events::Streams,
+    pub streams: crate::streams::Streams,
 }
 
 impl Service {

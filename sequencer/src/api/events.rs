@@ -17,7 +17,7 @@ use axum::{
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
     time::Instant,
 };
 use utoipa::IntoParams;
@@ -31,37 +31,14 @@ use super::{
     public::unknown_community,
 };
 use crate::{
-    client::{PerClient, Within},
-    config::Limits,
+    client::Within,
     listen::{Until, is_set},
     problem::{self, Problem},
     service::Service,
 };
 
-/// Streams of the operator.
-const OWN: usize = 32;
 /// After which a client that was cut off asks again.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Places of streams.
-#[derive(Debug)]
-pub struct Streams {
-    all: Arc<Semaphore>,
-    own: Arc<Semaphore>,
-    clients: PerClient,
-}
-
-impl Streams {
-    /// As many as the limits say.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(limits.streams)),
-            own: Arc::new(Semaphore::new(OWN)),
-            clients: PerClient::new(limits.streams_of_client),
-        }
-    }
-}
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]

@@ -141,7 +141,9 @@ async fn rows_and_bytes_and_bodies_at_once_are_bounded() {
 fn of_homes(index: u32, like: &Community) -> Community {
     let mut community = like.clone();
     community.index = index;
-    community.accounts.iter_mut().for_each(|account| account.terms.active_from = Interval::ZERO);
+    for account in &mut community.accounts {
+        (account.terms.active_from, account.terms.active_until) = (Interval::ZERO, Interval::MAX);
+    }
     community
 }
 

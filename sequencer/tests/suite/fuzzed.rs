@@ -41,6 +41,11 @@ async fn the_running_sequencer_is_as_it_is_described() {
         command.args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-time", SECONDS]);
         command.args(["--seed", &seed.to_string(), "--no-color", "--continue-on-failure", "--warnings", "off"]);
         command.args(["--generation-database", "none", "--request-timeout", "30"]);
+        let hooks = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci");
+        command
+            .env("PYTHONPATH", hooks)
+            .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         command.stdin(Stdio::null()).current_dir(world.dir.path()).kill_on_drop(true);
         let run = tokio::time::timeout(Duration::from_secs(400), command.status()).await;
         assert!(run.expect("it does not end").unwrap().success(), "{paths}: see above");
