@@ -183,7 +183,7 @@ generate: setup
 	cd $(NPM_DIR) && npm run -s generate
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test suite cost
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil --test architecture version_2
-	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-sequencer --test suite the_description_is_the_committed_one
+	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-sequencer --test suite -- the_description_is_the_committed_one the_page_has_the_table
 
 lint: setup
 	@$(STEP) "format" $(CARGO) fmt --all --check

@@ -16,6 +16,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::{
     Counted,
     roles::{self, Access, Listener, Row},
+    seen,
 };
 use crate::{
     audit_log::{Act, AuditLogError, Entry, Outcome},
@@ -200,7 +201,7 @@ pub(crate) async fn guarded(service: Arc<Service>, mut request: Request, next: N
         Err(error) => return failed(&error).into_response(),
     };
     // A task of its own: who asked may go, and the outcome is written all the same.
-    let carried_out = tokio::spawn(async move {
+    let carried_out = seen::spawn(async move {
         let response = next.run(request).await;
         let (outcome, code) = match response.extensions().get::<Counted>() {
             Some(Counted(refusal)) => (Outcome::Refused, Some(refusal.code.name)),

@@ -133,7 +133,7 @@ pub fn word(row: &Row, role: Role) -> &'static str {
         Anybody => "yes",
         Owner if role == Role::Member => "signed",
         Owner => "-",
-        Access::Staff(roles, _) if roles.contains(&role) && role == Mdm => "own",
+        Access::Staff(roles, _) if roles.contains(&role) && role == Mdm && row.path.contains("{community}") => "own",
         Access::Staff(roles, _) if roles.contains(&role) => "yes",
         Access::Staff(_, grantees) if grantees.contains(&role) => "grant",
         Access::Staff(..) => "-",

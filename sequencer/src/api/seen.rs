@@ -44,6 +44,15 @@ pub(super) fn instance() -> Option<String> {
     ID.try_with(|id| format!("{URN}{id}")).ok()
 }
 
+/// A task of its own that is still of the request in work: with its id and below its span.
+pub(super) fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    let work = work.in_current_span();
+    match ID.try_with(String::clone) {
+        Ok(id) => tokio::spawn(ID.scope(id, work)),
+        Err(_) => tokio::spawn(work),
+    }
+}
+
 async fn seen(service: Arc<Service>, of: Of, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = id_of(&service, &request);

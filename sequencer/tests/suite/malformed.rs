@@ -133,7 +133,7 @@ async fn every_refusal_is_a_problem_document() {
             "idempotency.key",
         ),
         (admin, "PUT", "/admin/v1/status".into(), token.clone(), "", 405, "method.not_allowed"),
-        (admin, "POST", "/admin/v1/docs".into(), String::new(), "", 405, "method.not_allowed"),
+        (admin, "POST", "/admin/v1/docs".into(), String::new(), "", 401, "admin.token"),
         (admin, "GET", format!("/admin/v1/{PLANTED}"), token, "", 404, "route.unknown"),
         (health, "GET", format!("/{PLANTED}/%ff"), String::new(), "", 404, "route.unknown"),
         (health, "POST", "/livez".into(), String::new(), "", 405, "method.not_allowed"),

@@ -45,7 +45,8 @@ pub async fn ask(node: &Node, row: &Row, path: &str, method: &str, headers: &[(&
     let request = if method == "GET" || method == "HEAD" { request } else { request.json(&json!({})) };
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
-    let text = response.text().await.unwrap_or_default();
+    let without_end = response.headers().get("content-type").is_some_and(|media| media == "text/event-stream");
+    let text = if without_end { String::new() } else { response.text().await.unwrap_or_default() };
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
@@ -77,7 +78,8 @@ async fn every_endpoint_answers_every_role_as_the_table_says() {
         for role in Role::ALL {
             let header = bearer(&token(&claims(&[role.name()])));
             let (status, body) = ask(&node, row, &path, row.method, &[("authorization", &header)]).await;
-            let what = format!("{} {} {}: {status} {body}", row.method, row.path, role.name());
+            let said: String = body.to_string().chars().take(200).collect();
+            let what = format!("{} {} {}: {status} {said}", row.method, row.path, role.name());
             match (row.access, word(row, role)) {
                 // The handler looks for a signature, whatever the token says.
                 (Access::Owner, _) => assert_eq!(body["code"], "body.malformed", "{what}"),
@@ -94,7 +96,7 @@ async fn every_endpoint_answers_every_role_as_the_table_says() {
                 assert_eq!((status, &body["code"]), (403, &json!("staff.community")), "{what}");
             }
         }
-        if row.listener == Listener::Public {
+        if row.listener == Listener::Public || matches!(row.access, Access::Anybody) {
             let (status, body) = ask(&node, row, &path, row.method, &[]).await;
             assert!(!is_refused(status), "{}: {body}", row.path);
             continue;
@@ -187,8 +189,19 @@ fn what_changes_something_is_audited() {
 
 #[test]
 fn the_page_has_the_table() {
-    let page_text = include_str!("../../../docs/reference/roles.md");
-    assert!(page_text.contains(&page()), "docs/reference/roles.md has another table:\n{}", page());
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/roles.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    if std::env::var_os("GRIDVEIL_BLESS").is_some() {
+        let from = text.find("| endpoint |").unwrap();
+        let to = text[from..].find("\n\n").unwrap() + from + 1;
+        text.replace_range(from..to, &page());
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        text.contains(&page()),
+        "docs/reference/roles.md has another table (GRIDVEIL_BLESS=1 rewrites it):\n{}",
+        page()
+    );
 }
 
 /// Support's status has no count of people, no slot and no free text.
