@@ -219,7 +219,7 @@ impl Shelf {
     }
 
     #[allow(clippy::new_ret_no_self, reason = "a new metric, not a new shelf")]
-    fn new<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+    fn one<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
         self.add(name, help, None, M::default())
     }
 
@@ -247,36 +247,36 @@ impl Default for Metrics {
             #[cfg(test)]
             page: Vec::new(),
         };
-        let build: Family<Build, Gauge> = on.new("build_info", "1, with the release of this program");
+        let build: Family<Build, Gauge> = on.one("build_info", "1, with the release of this program");
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         Self {
             one_at_a_time: Mutex::default(),
             applied: Mutex::default(),
-            accepted: on.new("packets_accepted", "Packets that became durable since the start"),
-            duplicates: on.new("packets_duplicate", "Identical packets that were sent again"),
-            late: on.new("packets_late", "Late packets that became durable"),
-            operations: on.new("operations_accepted", "Operations that became durable"),
-            receipts: on.new("receipts", "Receipts given"),
-            given_back: on.new("given_back", "Times that a member got back what it had signed"),
-            settled: on.new("batches_settled", "Batches that became final on L1"),
-            l1_retries: on.new("l1_retries", "Tries of L1 that failed and are made again"),
-            prover_retries: on.new("prover_retries", "Times that a batch found no prover and waits for one"),
-            refusals: on.new("refusals", "Refused requests by code of docs/spec/api.md"),
-            limited: on.new("client_limited", "Requests refused because one client asks too much, by limit"),
-            clients: on.new("clients", "Clients that are counted with now, of the last half minute or more"),
+            accepted: on.one("packets_accepted", "Packets that became durable since the start"),
+            duplicates: on.one("packets_duplicate", "Identical packets that were sent again"),
+            late: on.one("packets_late", "Late packets that became durable"),
+            operations: on.one("operations_accepted", "Operations that became durable"),
+            receipts: on.one("receipts", "Receipts given"),
+            given_back: on.one("given_back", "Times that a member got back what it had signed"),
+            settled: on.one("batches_settled", "Batches that became final on L1"),
+            l1_retries: on.one("l1_retries", "Tries of L1 that failed and are made again"),
+            prover_retries: on.one("prover_retries", "Times that a batch found no prover and waits for one"),
+            refusals: on.one("refusals", "Refused requests by code of docs/spec/api.md"),
+            limited: on.one("client_limited", "Requests refused because one client asks too much, by limit"),
+            clients: on.one("clients", "Clients that are counted with now, of the last half minute or more"),
             verify: on.seconds("packet_verify", "Time to check a packet's form and signature, on its thread", short()),
             writer_wait: on.seconds("writer_wait", "Time that a decision waited for the log's writer", short()),
             sync: on.seconds("log_sync", "Time to write and sync a group of records to the log's disk", short()),
             group: on.put("log_group_records", "Records that one sync made durable", Histogram::new(GROUPS)),
-            writer_queue: on.new("writer_queue", "Decisions that wait for the log's writer now"),
+            writer_queue: on.one("writer_queue", "Decisions that wait for the log's writer now"),
             requests: on.seconds(
                 "http_request",
                 "Time from a request's head to its answer, by listener, method, route and class of status",
                 Family::new_with_constructor(short as fn() -> Histogram),
             ),
-            in_work: on.new("http_in_work", "Requests in work now, whose body is here, by listener"),
-            connections: on.new("connections", "Open connections by listener"),
-            turned_away: on.new("connections_turned_away", "Connections turned away by listener and reason"),
+            in_work: on.one("http_in_work", "Requests in work now, whose body is here, by listener"),
+            connections: on.one("connections", "Open connections by listener"),
+            turned_away: on.one("connections_turned_away", "Connections turned away by listener and reason"),
             closing: on.seconds("period_close", "Time to close a period and settle it by the rules", long()),
             selection: on.seconds("selection", "Time to select what a closed period carries and to apply it", long()),
             proving: on.seconds(
@@ -290,12 +290,12 @@ impl Default for Metrics {
                 long(),
             ),
             operations_pending: on
-                .new("operations_pending", "Operations that wait for a settlement, of all communities"),
-            unsettled: on.new("batches_unsettled", "Batches that are applied and not final on L1"),
-            unproven: on.new("batches_unproven", "Batches that are applied and have no proof"),
-            asked: on.new("proofs_asked", "Proofs that provers are asked for now"),
-            provers: on.new("provers_serving", "Provers that serve, where the source of proofs counts them"),
-            last_batch: on.new("last_batch", "Number of the last batch"),
+                .one("operations_pending", "Operations that wait for a settlement, of all communities"),
+            unsettled: on.one("batches_unsettled", "Batches that are applied and not final on L1"),
+            unproven: on.one("batches_unproven", "Batches that are applied and have no proof"),
+            asked: on.one("proofs_asked", "Proofs that provers are asked for now"),
+            provers: on.one("provers_serving", "Provers that serve, where the source of proofs counts them"),
+            last_batch: on.one("last_batch", "Number of the last batch"),
             oldest_unsettled: on.seconds(
                 "unsettled_oldest_age",
                 "Time since the end of the period of the oldest batch that is not final on L1",
@@ -306,9 +306,9 @@ impl Default for Metrics {
                 "When a batch last became final on L1, unix time; none before the first since the start",
                 Known::default(),
             ),
-            communities: on.new("communities", "Communities served"),
-            blocked: on.new("communities_blocked", "Communities whose closed period the rules refuse to settle"),
-            overdue: on.new("communities_overdue", "Communities whose open period is over for longer than late_after"),
+            communities: on.one("communities", "Communities served"),
+            blocked: on.one("communities_blocked", "Communities whose closed period the rules refuse to settle"),
+            overdue: on.one("communities_overdue", "Communities whose open period is over for longer than late_after"),
             overdue_longest: on.seconds(
                 "period_overdue_longest",
                 "Longest time since the end of an open period, of all communities",
@@ -319,15 +319,15 @@ impl Default for Metrics {
                 "Time since the end of the open period, of the communities that wait longest, by public number",
                 Family::default(),
             ),
-            ending: on.new("communities_ending", "Communities whose end was announced on L1 and that are not closed"),
+            ending: on.one("communities_ending", "Communities whose end was announced on L1 and that are not closed"),
             next_end: on.seconds(
                 "community_end_earliest_timestamp",
                 "When the next notice of a community's end is over, unix time",
                 Known::default(),
             ),
             l1_head: on.seconds("l1_head_timestamp", "Time of L1's last block, unix time", Known::default()),
-            l1_balance: on.new("l1_balance_gwei", "What the account has that sends batches, gwei"),
-            forced: on.new("forced_withdrawals_waiting", "Forced withdrawals that wait on L1"),
+            l1_balance: on.one("l1_balance_gwei", "What the account has that sends batches, gwei"),
+            forced: on.one("forced_withdrawals_waiting", "Forced withdrawals that wait on L1"),
             forced_deadline: on.seconds(
                 "forced_deadline_timestamp",
                 "When the oldest forced withdrawal must be served, or anybody may freeze the rollup, unix time",
@@ -338,18 +338,18 @@ impl Default for Metrics {
                 "When a verifier that was announced and is not in use may first be used, unix time",
                 Known::default(),
             ),
-            records: on.new("log_records", "Records in the log"),
-            snapshot_records: on.new("log_snapshot_records", "Records at the last snapshot that was written or read"),
-            log_checked_records: on.new("log_checked_records", "Records that the check of the log has come to"),
-            log_findings: on.new("log_findings", "Findings of checks of the log, each a record that is not as it was"),
+            records: on.one("log_records", "Records in the log"),
+            snapshot_records: on.one("log_snapshot_records", "Records at the last snapshot that was written or read"),
+            log_checked_records: on.one("log_checked_records", "Records that the check of the log has come to"),
+            log_findings: on.one("log_findings", "Findings of checks of the log, each a record that is not as it was"),
             log_bytes: on.bytes("log_size", "Size of the log's file"),
             index_bytes: on.bytes("index_size", "Size of the index's files"),
             disk_free: on.bytes("disk_free", "Room for this process on the disk of the log"),
-            erased: on.new("accounts_erased", "Keys of former accounts that were erased"),
-            unwell: on.new("unwell", "1 for what is not well, by the name that /healthz shows"),
-            state: on.new("health", "0 if all is well, 1 if something is retried or held up, 2 if it stopped"),
+            erased: on.one("accounts_erased", "Keys of former accounts that were erased"),
+            unwell: on.one("unwell", "1 for what is not well, by the name that /healthz shows"),
+            state: on.one("health", "0 if all is well, 1 if something is retried or held up, 2 if it stopped"),
             memory: on.bytes("process_resident_memory", "Memory of this process that is in use now"),
-            files: on.new("process_open_files", "Files and connections that this process has open"),
+            files: on.one("process_open_files", "Files and connections that this process has open"),
             start: on.seconds("start_timestamp", "When this process began to serve, unix time", Fraction::default()),
             #[cfg(test)]
             page: on.page,

@@ -165,7 +165,7 @@ async fn deliver(
     for _ in 0..TRIES {
         let begun = Instant::now();
         match attempt(connection, to, number, request).await {
-            Ok((status @ (200 | 201 | 202), _)) => {
+            Ok((status @ 200..=202, _)) => {
                 let mut shared = shared.borrow_mut();
                 *(if status == 201 { &mut shared.sent.accepted } else { &mut shared.sent.duplicates }) += 1;
                 let us = |since: Instant| u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX);

@@ -112,11 +112,11 @@ async fn rows_and_bytes_and_bodies_at_once_are_bounded() {
     let node = world.start_with(config.clone()).await;
     let row = serde_json::to_value(world.packet(5, 0, 0, false)).unwrap();
     // A body is refused before it is read, where there are as many as may be.
-    assert_eq!(bulk(&node, "packets", &[row.clone()]).await.1["code"], "client.too_many");
+    assert_eq!(bulk(&node, "packets", std::slice::from_ref(&row)).await.1["code"], "client.too_many");
     node.handle.kill().await;
     (config.limits.bulk_of_client, config.limits.bulk) = (2, 0);
     let node = world.start_with(config.clone()).await;
-    assert_eq!(bulk(&node, "packets", &[row.clone()]).await.1["code"], "queue.full");
+    assert_eq!(bulk(&node, "packets", std::slice::from_ref(&row)).await.1["code"], "queue.full");
     node.handle.kill().await;
     config.limits.bulk = 1;
     let node = world.start_with(config).await;
@@ -124,7 +124,7 @@ async fn rows_and_bytes_and_bodies_at_once_are_bounded() {
     assert_eq!(bulk(&node, "packets", &many).await.1["code"], "body.too_large");
     assert_eq!(node.post_raw("/v1/packets/bulk", LINES, vec![b' '; 101 << 10]).await.1["code"], "body.too_large");
     // Larger than a single one may be.
-    let mut padded = lines(&[row.clone()]);
+    let mut padded = lines(std::slice::from_ref(&row));
     padded.extend(vec![b'\n'; 80 << 10]);
     assert_eq!(node.post_raw("/v1/packets/bulk", LINES, padded).await.0, 200);
     // Each row counts as a request: so many seconds' worth are soon gone.

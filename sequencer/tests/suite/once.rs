@@ -30,7 +30,8 @@ async fn a_transfer_under_a_key_is_done_once() {
     let world = World::new().await;
     world.l1.fund_supplier_account(100).await.unwrap();
     let node = world.start().await;
-    let key = Some("\"8e03978e-40d5-43e8-bc93\"");
+    let text = "\"8e03978e-40d5-43e8-bc93\"";
+    let key = Some(text);
     let (status, taken) = transfer(&node, key, 3).await;
     assert_eq!((status, &taken["status"]), (201, &json!("accepted")));
     let again = json!({"id": taken["id"], "status": "duplicate"});
@@ -48,7 +49,7 @@ async fn a_transfer_under_a_key_is_done_once() {
     // In another community the key is another.
     let url = format!("http://{}/admin/v1/communities/7/header-operation", node.handle.admin_address());
     let other = node.http.post(url).json(&json!({"transfer": {"pool": "supplier_in", "units": 9}}));
-    let other = other.bearer_auth(TOKEN).header("idempotency-key", key.unwrap()).send().await.unwrap();
+    let other = other.bearer_auth(TOKEN).header("idempotency-key", text).send().await.unwrap();
     assert_eq!(other.status().as_u16(), 201);
     node.run_period(&world, 5, 1).await;
     node.settled(5, 2).await;

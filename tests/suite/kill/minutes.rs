@@ -67,7 +67,7 @@ fn stranger(to: SocketAddr, number: u8, ends: &AtomicBool, kept: &Mutex<Kept>) -
         let stream = connection.get_or_insert_with(|| connect(to, [127, 0, 0, number]).unwrap());
         sent += 1;
         let known = kept.lock().unwrap().packets.last().map(|packet| serde_json::to_vec(packet).unwrap());
-        let body = known.filter(|_| sent % 4 != 0).unwrap_or_else(|| b"{\"none\": ".to_vec());
+        let body = known.filter(|_| !sent.is_multiple_of(4)).unwrap_or_else(|| b"{\"none\": ".to_vec());
         match ask(stream, "POST /v1/packets HTTP/1.1\r\ncontent-type: application/json", &body) {
             Ok((status, _)) => {
                 *counts.entry(status).or_insert(0) += 1;
