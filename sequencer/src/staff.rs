@@ -72,7 +72,7 @@ impl Role {
 #[derive(Clone, Debug, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct StaffConfig {
-    /// Who signs tokens: exactly their `iss`, such as https://id.example/realms/grid. Empty: nobody, and there is no staff but
+    /// Who signs tokens: exactly their `iss`, such as `https://id.example/realms/grid`. Empty: nobody, and there is no staff but
     /// the operator with its own token.
     pub issuer: String,
     /// Whom tokens are for: one of their `aud`. Tokens for other services of the same issuer are refused.

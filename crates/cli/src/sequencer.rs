@@ -116,7 +116,7 @@ pub struct Args {
     /// Public listener: put TLS in front of it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     bind: SocketAddr,
-    /// Admin listener, loopback only; with staff by tokens ([staff] in the file) any, with TLS in front of it.
+    /// Admin listener, loopback only; with staff by tokens (section staff of the file) any, with TLS in front of it.
     #[arg(long, default_value = "127.0.0.1:8081")]
     admin_bind: SocketAddr,
     /// Listener for liveness, readiness and metrics (/livez, /readyz, /metrics): loopback, or an address that only the

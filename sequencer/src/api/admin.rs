@@ -1,4 +1,4 @@
-//! The admin listener: staff, by their tokens ([`super::guard`]).
+//! The admin listener: staff, by their tokens (`guard`).
 
 use std::{
     collections::BTreeMap,

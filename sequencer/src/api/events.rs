@@ -2,7 +2,7 @@
 //! operator. Events are numbered as the log has them, so who was away names the last one it has seen and misses none.
 //!
 //! A stream holds a place in the numbers and no queue: what a client has not taken waits in the log. It ends with its connection's
-//! time, when the sequencer stops, and when nothing is read of it ([`crate::listen`]).
+//! time, when the sequencer stops, and when nothing is read of it (`listen`).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who may do what: one table of all endpoints. What is not in it is refused ([`super::guard`]).
+//! Who may do what: one table of all endpoints. What is not in it is refused (`guard`).
 //!
 //! The page `docs/reference/roles.md` has the same table, and a test compares them, walks every row with every role, and
 //! looks for paths in the sources that have no row.
