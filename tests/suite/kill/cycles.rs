@@ -33,7 +33,7 @@ fn nothing_is_lost_however_often_it_is_killed() {
         let operator = world.sequencer();
         let line = Line::of(&operator);
         clients.recheck(&line);
-        let (after, newcomer) = (Duration::from_millis(dice.below(700)), dice.below(20) == 0);
+        let (after, newcomer) = (Duration::from_millis(dice.below(1_000)), dice.below(20) == 0);
         std::thread::scope(|scope| {
             let (line, clients) = (&line, &mut clients);
             scope.spawn(move || {
@@ -59,10 +59,10 @@ fn nothing_is_lost_however_often_it_is_killed() {
         }
     }
     tell(&format!("killed; {provers_killed} provers too; {} were turned away", clients.turned_away));
-    // Something was on its way at these kills.
+    // Something was on its way at these kills. A period is six inputs, and its proof takes as long as a few kills.
     let acknowledged = clients.acknowledged();
     assert!(
-        acknowledged as u64 >= kills,
+        acknowledged as u64 * 2 >= kills,
         "{seed}: {acknowledged} acknowledged between {kills} kills: nothing was tried"
     );
     clients.until_all_is_settled(world.sequencer());

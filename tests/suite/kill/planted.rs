@@ -259,7 +259,7 @@ fn planted_secrets_are_nowhere() {
     operator.ask("POST", &path, &body);
     let mut prover = planted.start(&world.prover);
     prover.wait("the batch is settled", PROVEN, |_| (world.batches() == 1).then_some(()));
-    operator.process.wait("the log says so", SOON, |said| said.contains("settled").then_some(()));
+    operator.process.wait("the log says so", SOON, |said| said.contains("batch final on L1").then_some(()));
     let statement = ["meter", "statement", "--zone", ZONE, "--period", "2017-05-01", "--json"];
     let own = ["--keys", keys.as_str(), "--outbox", outbox.as_str()];
     planted.run(&[&statement[..], &place("0"), &own, &l1].concat(), true);

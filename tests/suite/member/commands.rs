@@ -56,6 +56,7 @@ fn every_command_has_help_with_an_example() {
         "operator community list",
         "operator key",
         "operator log",
+        "operator log check",
         "operator member",
         "operator member export",
         "operator audit-log",
