@@ -73,7 +73,7 @@ mod tests {
     fn read(values: &[&'static str]) -> Result<Option<Bytes32>, Problem> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append("idempotency-key", HeaderValue::from_static(value));
+            headers.append("idempotency-key", HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         idempotency_key(&headers)
     }
