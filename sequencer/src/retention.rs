@@ -93,8 +93,8 @@ fn due(service: &Service) -> Result<Vec<Due>, StoreError> {
     };
     let mut due = Vec::new();
     for (community, slot, account, state) in candidates {
-        if erased_from(service, &state, account.batch)?.is_some_and(|from_s| from_s <= now) {
-            let end_s = end_of(&state, service.reader.applied(account.batch)?.first_interval);
+        let end_s = end_of(&state, service.reader.applied(account.batch)?.first_interval);
+        if service.config.retention.ended_accounts.until_s(end_s).is_some_and(|from_s| from_s <= now) {
             due.push(Due { community, slot, number: account.number, end_s });
         }
     }

@@ -2,7 +2,10 @@
 //! route is registered with its description, so none is served without one. `docs/reference/openapi.json` is the whole of
 //! it; a test compares (`sequencer/tests/suite/described.rs`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{extract::State, http::header, response::IntoResponse};
 use gridveil_api::{Code, Problem as Document};
@@ -178,19 +181,23 @@ pub fn whole() -> OpenApi {
     whole
 }
 
-fn answer(described: &OpenApi) -> Result<impl IntoResponse + use<>, Problem> {
-    let text = described.to_json().map_err(|_| Problem::internal("the description cannot be written"))?;
+/// The texts, made once: whoever asks, and however often, has them made no more.
+static PUBLIC: LazyLock<Option<String>> = LazyLock::new(|| public().to_json().ok());
+static WHOLE: LazyLock<Option<String>> = LazyLock::new(|| whole().to_json().ok());
+
+fn answer(described: &'static Option<String>) -> Result<impl IntoResponse + use<>, Problem> {
+    let text = described.as_deref().ok_or_else(|| Problem::internal("the description cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "max-age=300")], text))
 }
 
 /// This description, as far as it is of the public listener
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "public", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 async fn public_document(State(_service): State<Arc<Service>>) -> Result<impl IntoResponse, Problem> {
-    answer(&public())
+    answer(&PUBLIC)
 }
 
 /// This description, of all listeners
 #[utoipa::path(get, path = "/admin/v1/openapi.json", tag = "admin", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 async fn whole_document(State(_service): State<Arc<Service>>) -> Result<impl IntoResponse, Problem> {
-    answer(&whole())
+    answer(&WHOLE)
 }

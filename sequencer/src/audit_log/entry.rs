@@ -5,10 +5,9 @@
 
 use gridveil_keystore::SealingKey;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize as _;
 
 use super::format::PLAIN_BYTES;
-use crate::staff::Role;
+use crate::{staff::Role, store::bodies::derived};
 
 /// What became of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,22 +115,8 @@ impl Entry {
 #[derive(Clone)]
 pub struct Sealing {
     bodies: SealingKey,
-    subjects: [u8; 32],
+    subjects: SealingKey,
     id: [u8; 16],
-}
-
-impl Drop for Sealing {
-    fn drop(&mut self) {
-        self.subjects.zeroize();
-    }
-}
-
-fn derived(purpose: &str, master: &SealingKey, id: &[u8; 16]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(purpose);
-    hasher.update(master.as_bytes()).update(id);
-    let mut key = [0; 32];
-    hasher.finalize_xof().fill(&mut key);
-    key
 }
 
 impl Sealing {
@@ -139,7 +124,7 @@ impl Sealing {
     #[must_use]
     pub fn of(master: &SealingKey, id: &[u8; 16]) -> Self {
         Self {
-            bodies: SealingKey::new(derived("gridveil audit bodies v1", master, id)),
+            bodies: derived("gridveil audit bodies v1", master, id),
             subjects: derived("gridveil audit subjects v1", master, id),
             id: *id,
         }
@@ -151,7 +136,7 @@ impl Sealing {
 
     /// A pseudonym of 16 hex digits.
     pub(super) fn pseudonym(&self, grantee: &[u8; 32]) -> String {
-        hex::encode(&blake3::keyed_hash(&self.subjects, grantee).as_bytes()[..8])
+        hex::encode(&blake3::keyed_hash(self.subjects.as_bytes(), grantee).as_bytes()[..8])
     }
 
     /// The body of an entry; `None` if it is too long, or there is no randomness.

@@ -30,7 +30,7 @@ impl std::fmt::Debug for Bodies {
 }
 
 /// A key that follows from the master key, for one purpose in one log.
-pub(super) fn derived(purpose: &str, master: &SealingKey, id: &[u8; 16]) -> SealingKey {
+pub(crate) fn derived(purpose: &str, master: &SealingKey, id: &[u8; 16]) -> SealingKey {
     let mut hasher = blake3::Hasher::new_derive_key(purpose);
     hasher.update(master.as_bytes()).update(id);
     let mut key = [0; 32];
@@ -40,9 +40,9 @@ pub(super) fn derived(purpose: &str, master: &SealingKey, id: &[u8; 16]) -> Seal
     derived
 }
 
-/// Bytes that a body of `length` is filled up to: a kibibyte, and above eight of them an eighth of the next power of two.
-fn filled(length: usize) -> usize {
-    length.next_multiple_of((length.next_power_of_two() / 8).max(LEAST))
+/// Bytes that `length` is filled up to: a multiple of `least`, and above eight of them of an eighth of the next power of two.
+pub(super) fn filled(length: usize, least: usize) -> usize {
+    length.next_multiple_of((length.next_power_of_two() / 8).max(least))
 }
 
 impl Bodies {
@@ -65,7 +65,7 @@ impl Bodies {
         let Some(key) = &self.key else { return Ok(body) };
         let length = u32::try_from(body.len()).map_err(|_| StoreError::Inconsistent("a record is too long"))?;
         let mut plain = [&length.to_be_bytes()[..], &body].concat();
-        plain.resize(filled(plain.len()), 0);
+        plain.resize(filled(plain.len(), LEAST), 0);
         let sealed = key.seal(&[], &self.context(kind), &plain);
         sealed.map_err(|_| StoreError::DataKeys(DataKeyError::Random(gridveil_keystore::NoRandomness)))
     }
@@ -92,10 +92,13 @@ mod tests {
 
     #[test]
     fn bodies_of_a_kind_have_few_lengths() {
-        let lengths: std::collections::BTreeSet<usize> = (1..8000).map(filled).collect();
+        let lengths: std::collections::BTreeSet<usize> = (1..8000).map(|length| filled(length, LEAST)).collect();
         assert_eq!(lengths.into_iter().collect::<Vec<_>>(), (1..=8).map(|n| n * 1024).collect::<Vec<_>>());
         for length in [1, 1023, 1025, 9000, 100_000, 16_000_000] {
-            assert!(filled(length) >= length && filled(length) <= length + (length / 4).max(1024), "{length}");
+            assert!(
+                filled(length, LEAST) >= length && filled(length, LEAST) <= length + (length / 4).max(1024),
+                "{length}"
+            );
         }
     }
 

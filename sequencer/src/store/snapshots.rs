@@ -20,7 +20,7 @@ use gridveil_keystore::{
 use gridveil_protocol::field::Fr;
 
 use super::{
-    bodies::derived,
+    bodies::{derived, filled},
     log::{FILE_HEADER_BYTES, Identity, Tip},
     log_state::LogState,
     record::Element,
@@ -272,7 +272,6 @@ fn plain(log_state: &LogState, nodes: &Nodes) -> io::Result<Vec<u8>> {
     let of_nodes = (plain.len() - LENGTHS) as u64 - structure;
     let lengths = [structure.to_be_bytes(), of_nodes.to_be_bytes()].concat();
     plain.iter_mut().zip(lengths).for_each(|(place, byte)| *place = byte);
-    let filled = plain.len().next_multiple_of((plain.len().next_power_of_two() / 8).max(LEAST));
-    plain.resize(filled, 0);
+    plain.resize(filled(plain.len(), LEAST), 0);
     Ok(plain)
 }
