@@ -9,7 +9,7 @@ use crate::{
     correction::Correction,
     field::{Fr, hex_fr},
     note::Note,
-    operation::{SignedOperation, slot::OperationSlot},
+    operation::{Kind, SignedOperation, slot::OperationSlot},
     operation_slots::queue_root,
     owner::OwnerKey,
     packet::Reading,
@@ -152,7 +152,8 @@ impl Bill {
 }
 
 impl Receipt {
-    /// The receipt of `slot`, from a settlement; `None` if there is no such slot.
+    /// The receipt of `slot`, from a settlement; `None` if there is no such slot, or if it would open two accounts
+    /// ([`Self::opens_two`]).
     #[must_use]
     pub fn of(t: &Transition, slot: usize) -> Option<Self> {
         let signed = t.input.packets.get(slot)?;
@@ -161,7 +162,7 @@ impl Receipt {
             bought_wh: c.bought.get(slot).copied().unwrap_or_default(),
             sold_wh: c.sold.get(slot).copied().unwrap_or_default(),
         });
-        Some(Self {
+        let receipt = Self {
             community: t.after.index,
             slot: u16::try_from(slot).ok()?,
             first_interval: t.input.community.header.next_interval,
@@ -188,7 +189,17 @@ impl Receipt {
             certificates_root: t.after.certificates.root(),
             state_path: t.input.state_path.clone(),
             root: t.instance.new_root,
-        })
+        };
+        (!receipt.opens_two()).then_some(receipt)
+    }
+
+    /// Was the slot left and taken by another in this settlement? Then `before` is of who left and `after` of who came, and
+    /// neither may see both. The batch builder makes no such settlement; the rules allow one.
+    #[must_use]
+    pub fn opens_two(&self) -> bool {
+        self.before.meter.is_some()
+            && self.after.meter.is_some()
+            && self.operations.iter().any(|signed| signed.operation.kind == Kind::Close)
     }
 
     /// Recomputes the bill from `own` readings (what this meter signed; `None` for a period that was substituted) and

@@ -11,7 +11,7 @@ use std::{
 
 use gridveil_api::export::{
     ExportPage, ExportPart, ExportPlace, ExportRequest, ExportStage, ExportedAccount, ExportedPeriod, GoneRecord,
-    LastStatement, PARTS_OF_PAGE, SCHEMA,
+    PARTS_OF_PAGE, SCHEMA,
 };
 use gridveil_protocol::{
     community::Community, field::Fr, operation::Kind, receipt::Receipt, units::Interval, version::Domains,
@@ -62,23 +62,21 @@ fn chosen(
     let now = snapshot.communities.get(&community).cloned().ok_or_else(|| unknown("no such community"))?;
     let lives = now.accounts.get(usize::from(slot)).ok_or_else(|| unknown("no such slot"))?.meter.is_some();
     let ended = state.switches.ended(slot);
-    let holder = |generations, before| Holder { community, slot, generations, before };
-    let first_of = |at: usize| ended.get(at).map_or(0, |account| account.first);
+    let holder = |generations| Holder { community, slot, generations };
     let mut all: Vec<Chosen> = ended
         .iter()
-        .enumerate()
-        .map(|(at, account)| Chosen {
-            holder: holder(account.first..account.next, first_of(at.saturating_sub(1))),
+        .map(|account| Chosen {
+            holder: holder(account.first..account.next),
             number: account.number,
             ended_with: Some(account.batch),
             after: account.after,
         })
         .collect();
     if lives {
-        let (first, before) = (state.switches.generation(slot), first_of(ended.len().saturating_sub(1)));
+        let first = state.switches.generation(slot);
         let after = ended.last().map(|account| account.batch);
         let number = u32::try_from(ended.len()).unwrap_or(u32::MAX);
-        all.push(Chosen { holder: holder(first..first.saturating_add(1), before), number, ended_with: None, after });
+        all.push(Chosen { holder: holder(first..first.saturating_add(1)), number, ended_with: None, after });
     }
     let position = match number {
         Some(number) => all.iter().position(|one| one.number == number),
@@ -277,9 +275,6 @@ impl Reading {
             return Ok(());
         }
         match self.receipt(batch, first_interval)? {
-            Some(receipt) if ends && receipt.after.meter.is_some() => {
-                page.push(ExportPart::LastStatement(Box::new(own_part(batch, receipt))))?;
-            }
             Some(receipt) => page.push(ExportPart::Receipt { batch, receipt: Box::new(receipt) })?,
             None => page.push(ExportPart::Gone { what: GoneRecord::Receipt, first_interval })?,
         }
@@ -319,25 +314,6 @@ fn owners_in(part: &ExportPart) -> Vec<Fr> {
         | ExportPart::Period(_)
         | ExportPart::Tariff { .. }
         | ExportPart::Receipt { .. }
-        | ExportPart::LastStatement(_)
         | ExportPart::Gone { .. } => Vec::new(),
-    }
-}
-
-/// Of a receipt what is of the account that ends, where another takes its slot in the same settlement.
-fn own_part(batch: u64, receipt: Receipt) -> LastStatement {
-    let mut operations = receipt.operations;
-    let end = operations.iter().position(|signed| signed.operation.kind == Kind::Close);
-    operations.truncate(end.map_or(0, |at| at + 1));
-    LastStatement {
-        batch,
-        first_interval: receipt.first_interval,
-        substituted: receipt.substituted,
-        readings: receipt.readings,
-        lines: receipt.lines,
-        before: receipt.before,
-        settled: receipt.settled,
-        operations,
-        correction: receipt.correction,
     }
 }

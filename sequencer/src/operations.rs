@@ -117,6 +117,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
         (Basis::of(&snapshot, community, slot)?, service.domains(&snapshot))
     };
     let before = basis.community.accounts.get(usize::from(slot)).cloned().ok_or_else(unknown)?;
+    let used = before.meter.is_some();
     // For the period that is open: its batch takes the operation, or a later one of the same circuit version.
     let header = &basis.community.header;
     let version = domains.versions().of_period(header.next_interval, header.interval_length);
@@ -134,6 +135,11 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
         check(&account, &checked, (&domains, version), &mdm)
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
+    // What waits for the slot is under the keys of the account that is in it, and goes with them when it is erased.
+    if signed.operation.kind == Kind::Enrol && (used || !basis.pending.is_empty()) {
+        let detail = "OP.8: the slot is in use; if it is being left, enrol once that is settled (meter data manager)";
+        return Err(Problem::new(problem::OPERATION_NOT_EMPTY, detail));
+    }
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
     // The writer's snapshot may be ahead of the one that was checked. Then the try is
     // repeated.

@@ -93,7 +93,7 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
         // Its packets may not be readable any more: those of an account that was erased.
         if let Some(kept) = reader.kept_receipt(batch, slot)? {
             let around = [Some(&kept.before), Some(&kept.after)];
-            return if is_for(around, &kept.operations, usize::from(slot), owner) {
+            return if is_for(around, &kept.operations, usize::from(slot), owner) && !kept.opens_two() {
                 Ok(kept)
             } else {
                 Err(signature())

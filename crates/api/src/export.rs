@@ -8,11 +8,10 @@ use std::fmt;
 use gridveil_protocol::{
     account::Account,
     codec::Bytes32,
-    correction::Correction,
     field::{Fr, hex_fr},
     operation::SignedOperation,
-    packet::{Reading, SignedPacket},
-    receipt::{Receipt, StatementLine},
+    packet::SignedPacket,
+    receipt::Receipt,
     tariff::Tariff,
     units::Interval,
 };
@@ -211,9 +210,6 @@ pub enum ExportPart {
         #[schema(value_type = schema::Receipt)]
         receipt: Box<Receipt>,
     },
-    /// The last statement of an account whose slot another took in the same settlement: what of the receipt is the
-    /// other's is not in it, so that it does not lead to the root.
-    LastStatement(Box<LastStatement>),
     /// What is there and cannot be read any more, because its key was erased.
     Gone {
         /// Name of the record's kind.
@@ -273,40 +269,4 @@ pub struct ExportedPeriod {
     pub tariff_from: Interval,
     /// Was a substitute settled? `None` where no packet was.
     pub substituted: Option<bool>,
-}
-
-/// Of the last period of an account: what is its own.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LastStatement {
-    /// Batch.
-    pub batch: u64,
-    /// First interval of the period.
-    #[schema(value_type = u32)]
-    pub first_interval: Interval,
-    /// Was the packet substituted?
-    pub substituted: bool,
-    /// Readings that were settled.
-    #[schema(value_type = Vec<schema::Reading>)]
-    pub readings: Vec<Reading>,
-    /// One line an interval.
-    #[schema(value_type = Vec<schema::StatementLine>)]
-    pub lines: Vec<StatementLine>,
-    /// The account before the period.
-    #[schema(value_type = Object)]
-    pub before: Account,
-    /// The account when the period is settled, before any operation.
-    #[schema(value_type = Object)]
-    pub settled: Account,
-    /// Operations up to the one that ended the account.
-    #[schema(value_type = Vec<schema::SignedOperation>)]
-    pub operations: Vec<SignedOperation>,
-    /// Correction of its newest substitute.
-    #[schema(value_type = Option<Object>)]
-    pub correction: Option<Correction>,
-}
-
-impl fmt::Debug for LastStatement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LastStatement(batch {})", self.batch)
-    }
 }

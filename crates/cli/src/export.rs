@@ -91,7 +91,7 @@ const fn file_of(part: &ExportPart) -> &'static str {
         ExportPart::Operation { .. } | ExportPart::Forced { .. } => OPERATIONS,
         ExportPart::Period(_) => PERIODS,
         ExportPart::Tariff { .. } => TARIFFS,
-        ExportPart::Receipt { .. } | ExportPart::LastStatement(_) => RECEIPTS,
+        ExportPart::Receipt { .. } => RECEIPTS,
         ExportPart::Gone { .. } => GONE,
     }
 }
@@ -107,6 +107,5 @@ fn period_of(part: &ExportPart) -> Option<Interval> {
         // One of before may still apply.
         ExportPart::Tariff { .. } => None,
         ExportPart::Receipt { receipt, .. } => Some(receipt.first_interval),
-        ExportPart::LastStatement(last) => Some(last.first_interval),
     }
 }

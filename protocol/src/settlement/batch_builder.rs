@@ -78,6 +78,10 @@ pub enum Refused {
     /// newer substitute of the slot must be corrected first. A later batch may take it.
     #[error("this batch has no place left")]
     Later,
+    /// The rules take it; the builder does not: the receipt of who left the slot in this batch opens the slot's account
+    /// after it, which would be another's.
+    #[error("the slot was left in this batch, and is taken in a later one at the earliest (meter data manager)")]
+    Left,
     /// By the rules of an operation slot.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -90,11 +94,12 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Clause id, the same as that of [`super::apply`]; `None` for [`Refused::Later`].
+    /// Clause id, the same as that of [`super::apply`]; `None` for what [`super::apply`] has
+    /// nothing against.
     #[must_use]
     pub const fn clause(&self) -> Option<&'static str> {
         match self {
-            Self::Later => None,
+            Self::Later | Self::Left => None,
             Self::Operation(error) => Some(error.clause()),
             Self::Correction(error) => Some(error.clause()),
             Self::L1(_) => Some("L1.10"),
@@ -159,7 +164,7 @@ impl BatchBuilder {
     /// Takes an operation into the next operation slot.
     ///
     /// # Errors
-    /// [`Refused`]: by the rules, by L1, or because every operation slot is taken.
+    /// [`Refused`]: by the rules, by L1, because its slot was left in this batch, or because every operation slot is taken.
     pub fn offer(&mut self, signed: SignedOperation) -> Result<(), Refused> {
         if self.is_full() {
             return Err(Refused::Later);
@@ -168,6 +173,9 @@ impl BatchBuilder {
         let before = self.account(signed.operation.slot).ok_or(OperationError::Slot)?;
         let computed = OperationSlot::compute(before, &signed);
         computed.check(before, &signed, input.domain, input.community.index, &input.community.header.mdm)?;
+        if signed.operation.kind == Kind::Enrol && self.was_left(signed.operation.slot) {
+            return Err(Refused::Left);
+        }
         self.l1.take_claim(&signed, &computed)?;
         self.put(signed, computed);
         Ok(())
@@ -236,6 +244,10 @@ impl BatchBuilder {
 
     fn is_full(&self) -> bool {
         self.operations.slots.len() >= self.period.input.community.shape.operations
+    }
+
+    fn was_left(&self, slot: u16) -> bool {
+        self.operations.slots.iter().any(|o| o.operation.slot == slot && o.operation.kind == Kind::Close)
     }
 
     /// OP.7: the head of L1's queue, in its order, before anything else.

@@ -132,6 +132,7 @@ fn correction_error(result: Result<Transition, SettlementError>) -> Option<Corre
 struct Counts {
     taken: usize,
     later: usize,
+    left: usize,
     by_rules: usize,
     by_l1: usize,
     corrections: usize,
@@ -174,16 +175,16 @@ fn every_batch_is_accepted_and_every_refusal_is_that_of_apply() {
             assert_eq!(*header, offered_header.unwrap_or_default());
         }
     }
-    let Counts { taken, later, by_rules, by_l1, corrections, headers_refused } = counts;
+    let Counts { taken, later, left, by_rules, by_l1, corrections, headers_refused } = counts;
     assert!(
-        taken > 100 && later > 5 && by_rules > 50 && by_l1 > 20 && corrections > 30 && headers_refused > 20,
+        taken > 100 && later > 5 && left > 0 && by_rules > 50 && by_l1 > 20 && corrections > 30 && headers_refused > 20,
         "{counts:?}"
     );
 }
 
 fn offer_operation(builder: &mut BatchBuilder, base: &SettlementInput, signed: SignedOperation, counts: &mut Counts) {
     let result = apply_with(base, applied(base, builder.operations(), Some(&signed)));
-    let before = builder.operations().len();
+    let (before, slot) = (builder.operations().len(), signed.operation.slot);
     match builder.offer(signed) {
         Ok(()) => {
             assert_eq!((operation_error(&result), builder.operations().len()), (None, before + 1));
@@ -194,6 +195,10 @@ fn offer_operation(builder: &mut BatchBuilder, base: &SettlementInput, signed: S
             assert_eq!(operation_error(&result), Some(error));
             assert_eq!(Refused::from(error).clause(), result.err().map(|error| error.clause()));
             counts.by_rules += 1;
+        }
+        Err(Refused::Left) => {
+            assert!(operation_error(&result).is_none() && builder.was_left(slot));
+            counts.left += 1;
         }
         Err(Refused::Later) => {
             let full = OperationsError::TooMany { slots: before, got: before + 1 };
@@ -362,4 +367,28 @@ fn a_period_that_does_not_settle_is_refused() {
     poor.tariff.intervals.iter_mut().flat_map(|t| &mut t.classes).for_each(|class| class.energy = -1_000_000_000);
     let error = BatchBuilder::open(poor, view).unwrap().finish().unwrap_err();
     assert!(matches!(error, SettlementError::SupplierTooSmall { .. }));
+}
+
+/// The rules take both in one settlement; the builder does not, since the receipt of who left would open the account of who
+/// came.
+#[test]
+fn a_slot_that_was_left_is_taken_in_the_next_batch() {
+    let mut input = with_operations(&recipe(2), &[Kind::Close, Kind::Enrol], Extras::default()).unwrap();
+    let both = apply(input.clone()).unwrap();
+    let operations = std::mem::take(&mut input.operations).slots;
+    let slot = operations[0].operation.slot;
+    assert_eq!(operations[1].operation.slot, slot);
+    assert_eq!(crate::receipt::Receipt::of(&both, usize::from(slot)), None);
+    let mut builder = BatchBuilder::open(input, L1View::default()).unwrap();
+    builder.offer(operations[0].clone()).unwrap();
+    assert_eq!(builder.offer(operations[1].clone()), Err(Refused::Left));
+    let left = builder.finish().unwrap().transition;
+    let receipt = crate::receipt::Receipt::of(&left, usize::from(slot)).unwrap();
+    assert!(receipt.after.meter.is_none() && !receipt.opens_two());
+    let next = following(&left, 3, |_| false).unwrap();
+    let mut builder = BatchBuilder::open(next, L1View::default()).unwrap();
+    builder.offer(operations[1].clone()).unwrap();
+    let taken = builder.finish().unwrap().transition;
+    let receipt = crate::receipt::Receipt::of(&taken, usize::from(slot)).unwrap();
+    assert!(receipt.before.meter.is_none() && receipt.after.meter.is_some());
 }

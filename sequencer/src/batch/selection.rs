@@ -157,6 +157,7 @@ fn refuse(selected: &mut Selected, id: [u8; 32], code: Code) {
 const fn code(refused: &Refused) -> Option<Code> {
     match refused {
         Refused::Later => None,
+        Refused::Left => Some(problem::OPERATION_NOT_EMPTY),
         Refused::Operation(error) => Some(of_operation(error)),
         Refused::Correction(error) => Some(of_correction(error)),
         Refused::L1(refusal) => Some(l1_code(*refusal)),

@@ -28,8 +28,6 @@ pub struct Holder {
     pub slot: u16,
     /// Generations of its keys.
     pub generations: Range<u32>,
-    /// First generation of the account before it, under whose keys its enrolment is.
-    pub before: u32,
 }
 
 impl Holder {
@@ -128,8 +126,8 @@ impl StoreReader {
         })
     }
 
-    /// An operation of an account in the record at `offset`. Under the keys of an account may be what the next one signed
-    /// while the first had not ended yet: whose it is, its owner says.
+    /// An operation of an account in the record at `offset`. Under its keys may be an enrolment of somebody else that was
+    /// refused before: whose it is, its owner says.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -140,19 +138,15 @@ impl StoreReader {
             return Ok(nothing);
         }
         let (event, sealed) = self.read(offset, kind::OPERATION)?;
-        let generations = holder.before..holder.generations.end;
-        let reach = Holder { generations, ..holder.clone() };
-        let (Event::Operation(accepted), Some(part)) = (event, sealed.iter().find(|part| reach.has(part))) else {
+        let (Event::Operation(accepted), true) = (event, sealed.iter().any(|part| holder.has(part))) else {
             return Ok(nothing);
         };
         let operation = match self.operation(offset) {
-            Err(error) if error.is_erased() && holder.has(part) => {
+            Err(error) if error.is_erased() => {
                 let what = GoneRecord::Operation;
                 let gone = ExportPart::Gone { what, first_interval: Interval::ZERO };
                 return Ok(HeldRecord { end: head.end, part: Some(gone) });
             }
-            // With the account before it.
-            Err(error) if error.is_erased() => return Ok(nothing),
             read => read?,
         };
         if !owners.contains(&operation.owner.commitment()) {

@@ -274,7 +274,6 @@ impl Content {
                     self.receipt(about, batch, &receipt)?;
                     checked.receipts += 1;
                 }
-                ExportPart::LastStatement(_) => {}
                 _ => bail!("not a receipt"),
             }
             Ok(())

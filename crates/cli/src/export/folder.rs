@@ -227,15 +227,6 @@ impl Folder {
                     [&receipt.before, &receipt.settled],
                 )?;
             }
-            ExportPart::LastStatement(last) => {
-                self.trades(
-                    last.first_interval,
-                    last.substituted,
-                    &last.readings,
-                    &last.lines,
-                    [&last.before, &last.settled],
-                )?;
-            }
             ExportPart::Gone { what, .. } => *self.told.gone.entry(*what).or_default() += 1,
         }
         Ok(())

@@ -82,7 +82,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         assert_eq!(given_back(&node, &world, key, 1, 0).await.packet, Some(world.packet(5, 0, 1, false)));
     }
 
-    // In one settlement: slot 2 is left and taken by somebody else.
+    // Slot 2 is left. Somebody else gets it in the settlement after that: nobody is enrolled into a slot in use.
     let stranger_terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
     node.accepted(&world.operation(2, Kind::Close, n2, |o| o.amount = units(2000))).await;
     let enrol = world.operation_by(&newcomer, 2, Kind::Enrol, n2 + 1, |o| {
@@ -90,32 +90,36 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
             (owner_of(&newcomer).commitment(), [4; 20], std::array::from_fn(|i| Fr::from(500 + i as u64)));
         (o.meter, o.terms) = (Some(fixture::meter_public(7)), stranger_terms);
     });
-    node.accepted(&enrol).await;
+    assert_eq!(node.operate(&enrol).await.1["code"], "operation.not_empty");
     let rotated = world.packet(5, 1, 1, false).packet.sign(&fixture::meter_key(8)).unwrap();
     for packet in [world.packet(5, 1, 0, false), rotated, idle(1, &fixture::meter_key(2))] {
         assert_eq!(node.submit(&packet).await.0, 201);
     }
     assert_eq!(node.close(5, 1).await.0, 200);
     node.settled(5, 2).await;
-    assert_eq!(
-        verified(&node, &world, &owner_key(2), 2, 1).await.operations.len(),
-        2,
-        "who left still gets the last receipt"
-    );
-    assert_eq!(
-        receipt(&node, &world, &newcomer, 2, 1).await.1["code"],
-        "request.signature",
-        "and who came does not see it"
-    );
+    // Who left still gets the last receipt. It opens nothing of who comes, and who comes does not see it.
+    let last = verified(&node, &world, &owner_key(2), 2, 1).await;
+    assert!(last.operations.len() == 1 && last.after.meter.is_none());
+    assert_eq!(receipt(&node, &world, &newcomer, 2, 1).await.1["code"], "request.signature");
     assert_eq!(given_back(&node, &world, &owner_key(2), 2, 1).await.packet, Some(idle(1, &fixture::meter_key(2))));
-    let of_another = given_back(&node, &world, &newcomer, 2, 1).await;
-    assert!(of_another.settled && of_another.packet.is_none(), "nor the packet");
     assert_eq!(paid_units(&world.l1).await.0, 2000);
-    let own = world.packet(5, 2, 2, false).packet.sign(&fixture::meter_key(7)).unwrap();
+    let of_others = |period: u32| {
+        let rotated = world.packet(5, period, 1, false).packet.sign(&fixture::meter_key(8)).unwrap();
+        [world.packet(5, period, 0, false), rotated]
+    };
+    node.accepted(&enrol).await;
+    for packet in of_others(2) {
+        assert_eq!(node.submit(&packet).await.0, 201);
+    }
+    assert_eq!(node.close(5, 2).await.0, 200);
+    node.settled(5, 3).await;
+    assert!(verified(&node, &world, &newcomer, 2, 2).await.before.meter.is_none());
+    assert_eq!(receipt(&node, &world, &owner_key(2), 2, 2).await.1["code"], "request.signature");
+    let of_another = given_back(&node, &world, &newcomer, 2, 1).await;
+    assert!(of_another.settled && of_another.packet.is_none(), "nor the packet of who left");
+    let own = world.packet(5, 3, 2, false).packet.sign(&fixture::meter_key(7)).unwrap();
     assert_eq!(node.submit(&own).await.0, 201);
-    for packet in
-        [world.packet(5, 2, 0, false), world.packet(5, 2, 1, false).packet.sign(&fixture::meter_key(8)).unwrap()]
-    {
+    for packet in of_others(3) {
         assert_eq!(node.submit(&packet).await.0, 201);
     }
     // And somebody into the slot that was empty from the beginning.
@@ -126,9 +130,9 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         (o.meter, o.terms) = (Some(fixture::meter_public(3)), stranger_terms);
     }))
     .await;
-    assert_eq!(node.close(5, 2).await.0, 200);
-    node.settled(5, 3).await;
-    verified(&node, &world, &newcomer, 2, 2).await;
-    assert!(verified(&node, &world, &third, 3, 2).await.before.meter.is_none());
+    assert_eq!(node.close(5, 3).await.0, 200);
+    node.settled(5, 4).await;
+    verified(&node, &world, &newcomer, 2, 3).await;
+    assert!(verified(&node, &world, &third, 3, 3).await.before.meter.is_none());
     node.handle.shutdown().await;
 }
