@@ -33,7 +33,7 @@ help:
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "                 bench-log     opening a sequencer's log of a million packets; about 5 minutes, 3 GB"
 	@echo "                 bench-provers one prover process and several, through PostgreSQL; about 3 minutes"
-	@echo "                 bench-load    a sequencer under load, about 8 minutes; SOAK=3600 for an hour at twice the target"
+	@echo "                 bench-load    a sequencer under load, about 10 minutes; SOAK=3600 for an hour's soak"
 	@echo "make soak-load reading, closing and proving under load for ten minutes, with real processes; MINUTES=60 for longer"
 	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases,"
 	@echo "                 a fleet of 1,000 homes, the soak, 1,000 times kill -9, 200 damaged logs, ten minutes under load"
@@ -156,7 +156,7 @@ bench-report bench-growth bench-operations bench-scale bench-soak bench-log: set
 bench-provers: setup check-postgres
 	.ci/with-postgres $(CARGO) run -p gridveil -- bench provers
 
-# SOAK: seconds at twice the target.
+# SOAK: seconds of the soak at twice the target.
 bench-load: setup
 	$(CARGO) run -p gridveil -- bench load $(if $(SOAK),--seconds $(SOAK))
 

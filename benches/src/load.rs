@@ -1,5 +1,5 @@
 //! `load`: a sequencer under load. Signed packets come over HTTP from a process of their own, at twice the target for a while,
-//! then at five and ten times, then from as many connections as there are places, while periods close, proofs are made and
+//! then the same without a pause between days, then at five and ten times, then from as many connections as there are places, while periods close, proofs are made and
 //! receipts are read. What was acknowledged is looked for in the log after `kill -9`.
 //!
 //! The target: 100,000 homes hand in a day within four minutes (`docs/scale.md`), 417 packets a second.
@@ -48,6 +48,11 @@ const TARGET: (f64, f64) = (100_000.0, 240.0);
 /// Connections of meters; of the flood, more than requests are in work at once.
 const CONNECTIONS: usize = 64;
 const FLOOD: usize = 1500;
+/// In the soak meters send in one half of a day, as fast as twice the target, and nothing comes in the other. In the world it is
+/// four minutes of a day. Without the pause, closing is part of what two processors do a second, and more than half of it.
+const SENDS: f64 = 0.5;
+/// Periods that come without a pause.
+const WITHOUT_PAUSE: u64 = 3;
 /// The accepted rate under more load than it can take, of the best: less is a collapse.
 const KEEPS: f64 = 0.8;
 /// Most that the sequencer's memory may grow in the soak: and what the L1 in memory keeps of each batch.
@@ -66,8 +71,8 @@ const LOOK: Duration = Duration::from_millis(250);
   gridveil bench load --seconds 3600
   gridveil bench load --homes 2000 --seconds 5 --stand-in-alone")]
 pub struct Args {
-    /// Seconds at twice the target.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=36_000))]
+    /// Seconds of the soak: meters send at twice the target, and pause as long before the next day.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=36_000))]
     seconds: u32,
     /// Homes, each with one packet a period. Every later stage sends one period of them.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
@@ -104,6 +109,8 @@ struct Stage {
     connections: usize,
     first: u64,
     count: u64,
+    /// Between two periods of it.
+    pause_s: f64,
 }
 
 /// One sequencer and everything that is sent to it.
@@ -124,26 +131,23 @@ fn city(shape: &str, homes: u32) -> anyhow::Result<City> {
     Ok(City { homes, shape, seed: 1 })
 }
 
-/// With the stand-in: a soak over whole periods, then a period a stage.
+/// With the stand-in: a soak, some periods without a pause, then a period a stage.
 fn with_stand_in(args: &Args) -> anyhow::Result<Plan> {
     let (rate, homes) = (2.0 * target_per_s(), u64::from(args.homes));
-    // The last period of the soak may begin in it.
-    let soak = ((rate * f64::from(args.seconds)) as u64).max(1);
-    let soak_periods = soak.div_ceil(homes);
-    let mut stages = vec![Stage { name: "2x", rate: Some(rate), connections: CONNECTIONS, first: 0, count: soak }];
-    let rest = soak_periods * homes - soak;
-    let later = [
-        // What is left of the soak's last period comes first: every period is whole.
-        ("rest", None, CONNECTIONS),
-        ("5x", Some(2.5 * rate), CONNECTIONS),
-        ("10x", Some(5.0 * rate), 4 * CONNECTIONS),
-        ("as fast as answered", None, CONNECTIONS),
-        ("flood", None, FLOOD),
+    let day_s = f64::from(args.homes) / rate / SENDS;
+    let soak = (f64::from(args.seconds) / day_s).ceil() as u64;
+    let all = [
+        ("2x", Some(rate), CONNECTIONS, soak, (1.0 - SENDS) * day_s),
+        (report::WITHOUT_PAUSE, Some(rate), CONNECTIONS, WITHOUT_PAUSE, 0.0),
+        ("5x", Some(2.5 * rate), CONNECTIONS, 1, 0.0),
+        ("10x", Some(5.0 * rate), 4 * CONNECTIONS, 1, 0.0),
+        ("as fast as answered", None, CONNECTIONS, 1, 0.0),
+        ("flood", None, FLOOD, 1, 0.0),
     ];
-    let mut first = soak;
-    for (name, rate, connections) in later {
-        let count = if name == "rest" { rest } else { homes };
-        stages.push(Stage { name, rate, connections, first, count });
+    let (mut stages, mut first) = (Vec::new(), 0);
+    for (name, rate, connections, periods, pause_s) in all {
+        let count = periods * homes;
+        stages.push(Stage { name, rate, connections, first, count, pause_s });
         first += count;
     }
     let periods = u32::try_from(first / homes)?;
@@ -154,7 +158,8 @@ fn with_stand_in(args: &Args) -> anyhow::Result<Plan> {
 fn with_prover(args: &Args) -> anyhow::Result<Plan> {
     let rate = 2.0 * target_per_s();
     let homes = (rate * f64::from(args.real_seconds)) as u32;
-    let stage = Stage { name: "2x", rate: Some(rate), connections: CONNECTIONS, first: 0, count: homes.into() };
+    let stage =
+        Stage { name: "2x", rate: Some(rate), connections: CONNECTIONS, first: 0, count: homes.into(), pause_s: 0.0 };
     let city = city(&args.real_shape, homes)?;
     Ok(Plan { proofs: "one prover", city, periods: 1, stages: vec![stage], prover: Some(args.cache.directory()) })
 }
@@ -250,8 +255,8 @@ fn all_stages(
     seen: &Mutex<Seen>,
 ) -> anyhow::Result<(Vec<StageRow>, f64, Figures)> {
     let (mut stages, mut growth) = (Vec::new(), 0.0);
-    for (number, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.count > 0) {
-        let row = send(sequencer, stage, file)?;
+    for (number, stage) in plan.stages.iter().enumerate() {
+        let row = send(sequencer, stage, plan.city.homes, file)?;
         eprintln!("{}: {:.0} packets a second", row.name, row.accepted_per_s.value);
         if number == 0 {
             let memory = std::mem::take(&mut seen.lock().unwrap_or_else(PoisonError::into_inner).memory);
@@ -275,7 +280,7 @@ fn publish(sequencer: &Process, city: &City) -> anyhow::Result<()> {
 }
 
 /// One stage, by a process of its own.
-fn send(sequencer: &Process, stage: &Stage, file: &Path) -> anyhow::Result<StageRow> {
+fn send(sequencer: &Process, stage: &Stage, homes: u32, file: &Path) -> anyhow::Result<StageRow> {
     let task = SenderTask {
         to: sequencer.listens.public.clone(),
         file: file.into(),
@@ -283,6 +288,8 @@ fn send(sequencer: &Process, stage: &Stage, file: &Path) -> anyhow::Result<Stage
         count: stage.count,
         rate: stage.rate,
         connections: stage.connections,
+        homes,
+        pause_s: stage.pause_s,
     };
     thread::sleep(2 * LOOK);
     let (before, cpu) = (sequencer.figures(), sequencer.cpu_s());

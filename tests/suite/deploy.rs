@@ -4,6 +4,7 @@
 mod council;
 mod lies;
 mod living;
+mod staff;
 mod using;
 
 use std::{
@@ -162,6 +163,7 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     verifying(&world);
     using::the_roles_use_it(&world);
     living::it_settles_and_survives(&world);
+    staff::who_may_read_reads(&world);
     using::a_community_ends(&world);
     council::a_sound_verifier_is_not_proven_unsound(&world);
     // The roles have changed.

@@ -21,7 +21,7 @@ fn a_load_is_measured_and_judged() {
     let row = &report["rows"][0];
     let figure = |of: &Value, name: &str| of[name]["value"].as_f64().unwrap_or_else(|| panic!("{name}: {of}"));
     assert_eq!(figure(row, "lost"), 0.0);
-    // 1,666 packets and what is left of the sixth period; then four stages of a period each.
+    // Three periods with pauses and three without, then four stages of a period each.
     let stages = row["stages"].as_array().unwrap();
     assert_eq!(stages.len(), 6, "{stages:?}");
     let accepted: f64 = stages.iter().map(|stage| figure(stage, "accepted")).sum();

@@ -11,6 +11,10 @@ use crate::{
 /// Form of the file; changes with its fields.
 pub const FORM: &str = "gridveil load 1";
 
+/// The stage in which one day comes after the other without a pause: what is accepted a second is settled a second, too. It
+/// has to be the target.
+pub(super) const WITHOUT_PAUSE: &str = "2x without a pause";
+
 /// `benches/results/load.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
@@ -94,7 +98,7 @@ pub struct StageRow {
     pub broken: Figure,
     /// Records of the log a group of decisions, which has one sync.
     pub records_per_sync: Figure,
-    /// Processors that the sequencer had.
+    /// Processors that the sequencer had, pauses included.
     pub sequencer_processors: Figure,
     /// Processors that the meters' process had.
     pub sender_processors: Figure,
@@ -135,8 +139,8 @@ pub(super) fn stage(
         refused_otherwise: measured(others as f64, ""),
         broken: measured(sent.broken as f64, ""),
         records_per_sync: measured(records_per_sync, ""),
-        sequencer_processors: measured(sequencer_cpu_s / wall, ""),
-        sender_processors: measured(sent.cpu_s / wall, ""),
+        sequencer_processors: measured(sequencer_cpu_s / (wall + sent.paused_s), ""),
+        sender_processors: measured(sent.cpu_s / (wall + sent.paused_s), ""),
     }
 }
 
@@ -212,8 +216,8 @@ impl LoadReport {
             let best = row.stages.iter().map(|stage| stage.accepted_per_s.value).fold(0.0, f64::max);
             for stage in &row.stages {
                 let offered = stage.offered_per_s.as_ref().map_or(f64::INFINITY, |offered| offered.value);
-                let due = best.min(offered) * keeps;
-                if stage.name != "rest" && stage.accepted_per_s.value < due {
+                let due = if stage.name == WITHOUT_PAUSE { self.target.value } else { best.min(offered) * keeps };
+                if stage.accepted_per_s.value < due {
                     say(format!("{}: {} accepted, and {} were due", stage.name, stage.accepted_per_s, number(due)));
                 }
                 if stage.refused_otherwise.value > 0.0 {

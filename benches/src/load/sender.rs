@@ -40,6 +40,22 @@ pub(crate) struct Task {
     /// Packets a second; `None` as fast as they are answered.
     pub rate: Option<f64>,
     pub connections: usize,
+    /// Packets of a period, and the pause after each.
+    pub homes: u32,
+    pub pause_s: f64,
+}
+
+impl Task {
+    /// When a packet is due, by its number, after the first one; `None` at once.
+    fn due(&self, number: u64) -> Option<Duration> {
+        let pauses = self.pauses_s(number);
+        self.rate.map(|rate| Duration::from_secs_f64(number as f64 / rate + pauses))
+    }
+
+    /// The pauses before a packet, s.
+    fn pauses_s(&self, number: u64) -> f64 {
+        (number / u64::from(self.homes.max(1))) as f64 * self.pause_s
+    }
 }
 
 /// What came of it: its one line.
@@ -48,8 +64,10 @@ pub(super) struct Sent {
     /// Packets acknowledged for the first time, and as known before (an answer was lost, or late).
     pub accepted: u64,
     pub duplicates: u64,
-    /// First packet to last acknowledgement, s.
+    /// First packet to last acknowledgement without the pauses, s.
     pub wall_s: f64,
+    /// The pauses, s.
+    pub paused_s: f64,
     /// Processor time of the sender, s.
     pub cpu_s: f64,
     /// Answers that were none, by HTTP status; each packet was sent again.
@@ -109,8 +127,10 @@ pub(crate) fn child(task: &Task) -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     let shared = Rc::try_unwrap(shared).ok().context("a client has not ended")?.into_inner();
+    let paused_s = task.pauses_s(task.count.saturating_sub(1));
     let sent = Sent {
-        wall_s: shared.last.duration_since(start).as_secs_f64(),
+        wall_s: shared.last.duration_since(start).as_secs_f64() - paused_s,
+        paused_s,
         cpu_s: cpu_time().saturating_sub(cpu).as_secs_f64(),
         from_due_ms: parts(shared.from_due),
         of_request_ms: parts(shared.of_request),
@@ -135,7 +155,7 @@ async fn client(
             if shared.next == task.count {
                 return Ok(());
             }
-            let due = task.rate.map(|rate| start + Duration::from_secs_f64(shared.next as f64 / rate));
+            let due = task.due(shared.next).map(|after| start + after);
             shared.next += 1;
             (due, shared.packets.next()?.1)
         };
@@ -242,6 +262,24 @@ async fn ask(stream: &mut TcpStream, request: &[u8]) -> anyhow::Result<(u16, Ans
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_comes_after_each_period() {
+        let task = Task {
+            to: String::new(),
+            file: PathBuf::new(),
+            first: 0,
+            count: 300,
+            rate: Some(10.0),
+            connections: 1,
+            homes: 100,
+            pause_s: 5.0,
+        };
+        let due = |number| task.due(number).unwrap().as_secs_f64();
+        assert_eq!([0, 99, 100, 299].map(due), [0.0, 9.9, 15.0, 39.9]);
+        assert_eq!(task.pauses_s(299), 10.0);
+        assert_eq!(Task { rate: None, ..task }.due(7), None);
+    }
 
     #[test]
     fn parts_are_of_the_sorted_times() {

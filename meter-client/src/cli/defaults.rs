@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, builder::Resettable};
 
 /// Defaults by the options' identifiers.
 #[derive(Debug)]
@@ -108,11 +108,13 @@ impl Defaults {
     fn apply(&self, arg: Arg) -> Arg {
         let id = arg.get_id().as_str();
         match self.0.iter().find(|(name, values)| *name == id && !values.is_empty()) {
-            // Not every command takes several nodes.
-            Some((_, values)) if !matches!(arg.get_action(), clap::ArgAction::Append) => {
-                arg.required(false).default_values(values.iter().copied().take(1))
+            Some((_, values)) => {
+                // Not every command takes several nodes.
+                let several = matches!(arg.get_action(), clap::ArgAction::Append);
+                let most = if several { values.len() } else { 1 };
+                let arg = arg.required(false).required_unless_present(Resettable::Reset);
+                arg.default_values(values.iter().copied().take(most))
             }
-            Some((_, values)) => arg.required(false).default_values(values.clone()),
             None => arg,
         }
     }
@@ -142,6 +144,10 @@ mod tests {
         Ask {
             #[arg(long)]
             shapes: String,
+            #[arg(long, required_unless_present = "offline")]
+            contract: Option<String>,
+            #[arg(long)]
+            offline: bool,
         },
         Devnet {
             #[arg(long, default_value_t = 0)]
@@ -163,7 +169,11 @@ mod tests {
         let words = ["gridveil", "do", "--contract", "0xbb", "--from-block", "9", "--shape", "c"];
         let Ok(Below::Do { contract, from_block, shapes }) = parse(&words) else { panic!("not read") };
         assert_eq!((contract.as_str(), from_block, shapes), ("0xbb", 9, vec!["c".to_owned()]), "an option goes first");
-        assert!(matches!(parse(&["gridveil", "ask"]), Ok(Below::Ask { shapes }) if shapes == "a"), "the first of them");
+        assert!(
+            matches!(parse(&["gridveil", "ask"]), Ok(Below::Ask { shapes, contract, offline: false })
+            if shapes == "a" && contract.as_deref() == Some("0xaa")),
+            "the first of them, and what was needed otherwise"
+        );
         assert!(matches!(parse(&["gridveil", "devnet"]), Ok(Below::Devnet { from_block: 0 })));
     }
 

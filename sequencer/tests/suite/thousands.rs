@@ -89,8 +89,13 @@ impl City {
 
     /// Spread over all that are begun, and as many that joined.
     fn settling(self) -> Vec<u32> {
-        let step = usize::try_from((2 * self.begun / self.settled.max(1)).max(1)).unwrap();
-        let begun = self.begun().step_by(step).take(usize::try_from(self.settled / 2).unwrap());
+        let staying = self.begun - self.ended;
+        let step = usize::try_from((2 * staying / self.settled.max(1)).max(1)).unwrap();
+        let begun = self
+            .begun()
+            .take(usize::try_from(staying).unwrap())
+            .step_by(step)
+            .take(usize::try_from(self.settled / 2).unwrap());
         begun.chain(self.joined().take(usize::try_from(self.settled / 2).unwrap())).collect()
     }
 
@@ -215,6 +220,12 @@ impl City {
             assert!(status == 409 || status == 410, "{said}");
         }
     }
+}
+
+/// The sample of `make test`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_communities_begin_join_settle_and_end() {
+    City { begun: 80, joined: 20, settled: 10, ended: 10 }.lives().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,10 +26,11 @@ const DEEP: u64 = 2;
 const WITHIN: Duration = Duration::from_secs(300);
 
 /// The sequencer of the deployment.
-struct Sequencer<'a> {
+pub struct Sequencer<'a> {
     world: &'a World,
-    process: Process,
-    admin: String,
+    pub process: Process,
+    pub public: String,
+    pub admin: String,
 }
 
 impl<'a> Sequencer<'a> {
@@ -45,12 +46,16 @@ impl<'a> Sequencer<'a> {
     }
 
     fn start(world: &'a World) -> Self {
-        let mut process = Process::of(&mut Self::command(world, "data"));
-        let admin = process.addresses().1;
-        Self { world, process, admin: format!("http://{admin}") }
+        Self::start_with(world, &[])
     }
 
-    fn operator(&self, command: &[&str], more: &[&str]) -> Value {
+    pub fn start_with(world: &'a World, more: &[&str]) -> Self {
+        let mut process = Process::of(Self::command(world, "data").args(more));
+        let (public, admin) = process.addresses();
+        Self { world, process, public, admin: format!("http://{admin}") }
+    }
+
+    pub fn operator(&self, command: &[&str], more: &[&str]) -> Value {
         let listener = ["--admin", &self.admin, "--admin-token", "admin.token"];
         let said = self.world.said(&words(command, &[more, &listener].concat()));
         serde_json::from_str(&said).unwrap()

@@ -1,7 +1,10 @@
 //! The roles of a deployment use it, with what the deployment file says.
 
 use gridveil_circuits::version::ONE_MORE;
-use gridveil_meter_client::{cli::utc, key_store::Keys};
+use gridveil_meter_client::{
+    cli::utc,
+    key_store::{Cost, Keys},
+};
 use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::{
     ChainL1 as _, ForcedRequest, QueuesL1 as _, Role, address_of, anvil::ANVIL_KEYS, ethers_client::Key,
@@ -11,6 +14,7 @@ use serde_json::{Value, json};
 use super::{CHAIN_ID, DEPLOYER, World};
 
 pub const ADMIN: &str = "0x1000000000000000000000000000000000000001";
+const MDM_PASSPHRASE: &str = "of the meter data manager";
 const REGULATOR: &str = "0x1000000000000000000000000000000000000005";
 const STRANGER: &str = "0x9000000000000000000000000000000000000009";
 
@@ -61,7 +65,10 @@ pub fn the_roles_use_it(world: &World) {
     assert!(refused(&["tariff", "publish"], &[&good[..], &tariffs].concat()).contains("the same tariff is on L1"));
     assert!(refused(&["tariff", "hand-in"], &hand_in).contains("community 0 does not follow"));
 
-    let key = hex0(Keys::generate().unwrap().owner.public().to_bytes());
+    let manager = Keys::generate().unwrap();
+    manager.create(&world.path("mdm.keys"), MDM_PASSPHRASE, Cost { memory_kib: 64, passes: 1, lanes: 1 }).unwrap();
+    world.write_key("mdm.passphrase", MDM_PASSPHRASE);
+    let key = hex0(manager.owner.public().to_bytes());
     let first = (now / 7200 + 1) * 2 + 4;
     let community = json!([{ "community": 0, "shape": "tiny-4x2", "mechanism": "auction", "interval_length": 3600,
         "first_interval": first, "mdm": key }]);

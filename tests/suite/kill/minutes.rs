@@ -121,7 +121,7 @@ fn statement_holds(
         Ok(receipt) => receipt,
         // Busy, or L1 has it and the log does not say so yet.
         Err(ApiError::Unavailable { .. }) => return false,
-        Err(ApiError::Refused(problem)) if problem.code == "receipt.not_settled" => return false,
+        Err(ApiError::Refused(problem)) if problem.code.as_str() == "receipt.not_settled" => return false,
         Err(error) => panic!("{error}"),
     };
     let owner = owner_of(&owner);
