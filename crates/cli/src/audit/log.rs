@@ -8,7 +8,7 @@ use gridveil_meter_client::submit::address;
 use gridveil_sequencer::{
     audit_log::{
         Entry,
-        entry::Sealing,
+        entry::{Act, Sealing},
         format::{self, FormatError, Head},
     },
     store::data_keys::read_master_key,
@@ -182,31 +182,40 @@ fn utc(time_s: u64) -> String {
     time.map_or_else(|| "-".to_owned(), |time| time.to_string())
 }
 
+/// What was asked for, with its numbers in their places.
+fn told(act: &Act) -> String {
+    let places =
+        [("community", act.community), ("slot", act.slot.map(u32::from)), ("first_interval", act.first_interval)];
+    let endpoint = act.endpoint.replacen("/admin/v1/", "", 1);
+    places.into_iter().fold(endpoint, |text, (name, value)| {
+        let (place, Some(value)) = (format!("{{{name}}}"), value) else { return text };
+        if text.contains(&place) { text.replace(&place, &value.to_string()) } else { format!("{text} {name} {value}") }
+    })
+}
+
+/// Two lines an act, and one its outcome: within 80 columns.
 fn listed(entries: &[Entry]) -> String {
-    let mut table = text::table(&["entry", "time", "role", "subject", "act", "outcome"]);
+    let mut text = String::from("entry   time                  role              subject\n");
     for (number, entry) in entries.iter().enumerate() {
-        let act = entry.act.as_ref().map(|act| {
-            let place =
-                [("community", act.community), ("slot", act.slot.map(u32::from)), ("period", act.first_interval)];
-            let place = place.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", value?)));
-            format!("{}{}", act.endpoint, place.collect::<String>())
-        });
-        let of = entry.of.map(|of| format!("of entry {of}"));
-        let outcome = match &entry.code {
+        let mut outcome = match &entry.code {
             Some(code) => format!("{}: {code}", entry.outcome.name()),
             None => entry.outcome.name().to_owned(),
         };
-        let dash = || "-".to_owned();
-        table.add_row([
-            number.to_string(),
-            utc(entry.time_s),
-            entry.role.map_or_else(dash, |role| role.name().to_owned()),
-            entry.subject.clone().unwrap_or_else(dash),
-            act.or(of).unwrap_or_else(dash),
-            outcome,
-        ]);
+        if entry.unwritten > 0 {
+            outcome += &format!("\n        {} more tries were refused before", entry.unwritten);
+        }
+        let time = utc(entry.time_s);
+        text += &match (entry.of, &entry.act) {
+            (Some(of), _) => format!("{number:<6}  {time}  of entry {of}: {outcome}\n"),
+            (None, act) => {
+                let (role, subject) =
+                    (entry.role.map_or("-", |role| role.name()), entry.subject.as_deref().unwrap_or("-"));
+                let act = act.as_ref().map_or_else(|| "-".to_owned(), told);
+                format!("{number:<6}  {time}  {role:<16}  {subject}\n        {act}: {outcome}\n")
+            }
+        };
     }
-    format!("{table}\n")
+    text + "\n"
 }
 
 fn table(report: &Report) -> String {
@@ -273,6 +282,33 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gridveil_sequencer::staff::Role;
+
+    /// An act has its numbers in their places, and every line fits a terminal.
+    #[test]
+    fn entries_are_listed_within_80_columns() {
+        let act = Act {
+            endpoint: "GET /admin/v1/communities/{community}/totals/{first_interval}".to_owned(),
+            community: Some(65_535),
+            slot: None,
+            first_interval: Some(1_959_456),
+            grant: None,
+        };
+        let other = Act { endpoint: "POST /admin/v1/communities".to_owned(), first_interval: None, ..act.clone() };
+        let of = "0123456789abcdef".to_owned();
+        let entries = [
+            Entry::begun(1_796_083_200, Role::Auditor, of.clone(), act.clone()),
+            Entry::refused(1_796_083_201, None, of.clone(), other, "community.unregistered", 3),
+            Entry::refused(1_796_083_202, Some(Role::TariffAuthority), of, act, "grant.invalid", 0),
+        ];
+        let text = listed(&entries);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("GET communities/65535/totals/1959456: begun"), "{text}");
+        assert!(
+            text.contains("POST communities community 65535: refused: community.unregistered\n        3 more tries"),
+            "{text}"
+        );
+    }
 
     fn head(count: u64, mark: u8) -> Head {
         Head { count, chain: [mark; 32] }
