@@ -73,7 +73,9 @@ enum Command {
 /// One line for a person.
 pub(crate) fn begin(cli: &Cli) -> Result<(), String> {
     let default = match &cli.command {
-        Command::Sequencer(_) => "warn,rustls_platform_verifier=off,gridveil_sequencer=info",
+        Command::Sequencer(_) => {
+            "warn,rustls_platform_verifier=off,gridveil_sequencer=info,gridveil_prover::progress=info,gridveil_cli::sequencer=info"
+        }
         Command::Prover(_) => "warn,rustls_platform_verifier=off,gridveil_prover=info",
         _ => "warn,rustls_platform_verifier=off",
     };

@@ -232,7 +232,7 @@ pub enum CliError {
 /// # Errors
 /// [`CliError`].
 pub fn run(args: ProverArgs) -> Result<(), CliError> {
-    let progress = Reporter::stderr();
+    let progress = args.telemetry().map_or_else(Reporter::stderr, |args| Reporter::of_service(args.log_format));
     match args.command {
         None => serve::run(&args.run, progress),
         Some(Command::Run(args)) => serve::run(&args, progress),

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gridveil_telemetry::LogFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Receives the stages of a long step.
@@ -30,10 +31,21 @@ impl Progress for Silent {
     fn stage(&self, _: &str, _: &str) {}
 }
 
-/// A spinner with elapsed time on a terminal, plain lines on stderr otherwise.
+/// Where stages are told.
+#[derive(Debug)]
+enum Told {
+    /// A spinner with elapsed time.
+    Terminal(ProgressBar),
+    /// Plain lines on stderr.
+    Lines,
+    /// Lines of the log.
+    Log,
+}
+
+/// A spinner with elapsed time on a terminal, plain lines on stderr otherwise, or lines of the log.
 #[derive(Debug)]
 pub struct Reporter {
-    bar: Option<ProgressBar>,
+    told: Told,
     current: Mutex<Option<(String, Instant)>>,
 }
 
@@ -43,21 +55,33 @@ impl Reporter {
     /// For this process's stderr.
     #[must_use]
     pub fn stderr() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let told = if std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            ProgressBar::new_spinner().with_style(style)
-        });
-        Self { bar, current: Mutex::new(None) }
+            Told::Terminal(ProgressBar::new_spinner().with_style(style))
+        } else {
+            Told::Lines
+        };
+        Self { told, current: Mutex::new(None) }
+    }
+
+    /// For a service's stderr: where machines read its log, nothing but the log is on it.
+    #[must_use]
+    pub fn of_service(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::stderr(),
+            LogFormat::Json => Self { told: Told::Log, current: Mutex::new(None) },
+        }
     }
 
     fn close(&self, next: Option<String>) {
         let Ok(mut current) = self.current.lock() else { return };
         if let Some((text, start)) = current.take() {
             let line = format!("{text}: {:.1} s", start.elapsed().as_secs_f64());
-            match &self.bar {
-                Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+            match &self.told {
+                Told::Terminal(bar) => bar.println(line),
+                Told::Lines => eprintln!("{line}"),
+                Told::Log => tracing::info!("{line}"),
             }
         }
         *current = next.map(|text| (text, Instant::now()));
@@ -68,7 +92,7 @@ impl Progress for Reporter {
     fn stage(&self, name: &str, detail: &str) {
         let text = if detail.is_empty() { name.to_owned() } else { format!("{name} ({detail})") };
         self.close(Some(text.clone()));
-        if let Some(bar) = &self.bar {
+        if let Told::Terminal(bar) = &self.told {
             bar.reset_elapsed();
             bar.enable_steady_tick(TICK);
             bar.set_message(text);
@@ -77,7 +101,7 @@ impl Progress for Reporter {
 
     fn finish(&self) {
         self.close(None);
-        if let Some(bar) = &self.bar {
+        if let Told::Terminal(bar) = &self.told {
             bar.finish_and_clear();
         }
     }

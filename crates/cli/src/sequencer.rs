@@ -29,7 +29,7 @@ use gridveil_prover::{
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, Proxies, ProxyHeader, deployment_in};
 use gridveil_sequencer::{audit_log::publish::Heads, staff::token::Staff};
-use gridveil_telemetry::TelemetryArgs;
+use gridveil_telemetry::{LogFormat, TelemetryArgs};
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
     anvil::LOCAL_CHAIN_ID,
@@ -280,7 +280,7 @@ fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Re
         threads: None,
         domain: None,
     };
-    let provers = Provers::open(prover, &Reporter::stderr())?;
+    let provers = Provers::open(prover, &Reporter::of_service(args.telemetry.log_format))?;
     Ok(PoolProofs::new(ProverPool::start(Arc::new(provers), config)?))
 }
 
@@ -451,7 +451,11 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     };
     let handle = runtime.block_on(gridveil_sequencer::serve(config, Arc::new(l1), proofs))?;
     let (public, admin, health) = (handle.public_address(), handle.admin_address(), handle.health_address());
-    eprintln!("public http://{public}, admin http://{admin}, health http://{health}");
+    let listens = format!("public http://{public}, admin http://{admin}, health http://{health}");
+    match args.telemetry.log_format {
+        LogFormat::Text => eprintln!("{listens}"),
+        LogFormat::Json => tracing::info!("{listens}"),
+    }
     Ok((runtime, handle))
 }
 

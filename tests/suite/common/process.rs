@@ -79,9 +79,9 @@ impl Process {
     pub fn addresses(&mut self) -> (String, String) {
         self.wait("the sequencer's addresses", SOON, |said| {
             let (public, admin) =
-                said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
+                said.lines().find_map(|line| line.split_once("public http")?.1.split_once(", admin http://"))?;
             let (admin, _) = admin.split_once(", health http://")?;
-            Some((public.to_owned(), admin.to_owned()))
+            Some((format!("http{public}"), admin.to_owned()))
         })
     }
 
