@@ -168,7 +168,10 @@ fn every_member_verifies_after_operations() {
 fn all_verify(t: &Transition) {
     for slot in 0..t.settled.len() {
         let own = &t.input.packets[slot].packet.readings;
-        let bill = Receipt::of(t, slot).unwrap().verify(Some(own), &t.input.tariff, t.instance.new_root).unwrap();
+        let receipt = Receipt::of_any(t, slot).unwrap();
+        let bill = receipt.verify(Some(own), &t.input.tariff, t.instance.new_root).unwrap();
+        // Figures of both hold; nobody is given both.
+        assert_eq!(Receipt::of(t, slot).is_none(), receipt.opens_two());
         assert_eq!(bill.delta_nano(), t.outcomes[slot].delta());
     }
 }

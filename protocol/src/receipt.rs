@@ -156,13 +156,18 @@ impl Receipt {
     /// ([`Self::opens_two`]).
     #[must_use]
     pub fn of(t: &Transition, slot: usize) -> Option<Self> {
+        Self::of_any(t, slot).filter(|receipt| !receipt.opens_two())
+    }
+
+    /// Also one that nobody may see whole.
+    pub(crate) fn of_any(t: &Transition, slot: usize) -> Option<Self> {
         let signed = t.input.packets.get(slot)?;
         let lines = t.clearings.iter().map(|c| StatementLine {
             tick: c.tick,
             bought_wh: c.bought.get(slot).copied().unwrap_or_default(),
             sold_wh: c.sold.get(slot).copied().unwrap_or_default(),
         });
-        let receipt = Self {
+        Some(Self {
             community: t.after.index,
             slot: u16::try_from(slot).ok()?,
             first_interval: t.input.community.header.next_interval,
@@ -189,8 +194,7 @@ impl Receipt {
             certificates_root: t.after.certificates.root(),
             state_path: t.input.state_path.clone(),
             root: t.instance.new_root,
-        };
-        (!receipt.opens_two()).then_some(receipt)
+        })
     }
 
     /// Was the slot left and taken by another in this settlement? Then `before` is of who left and `after` of who came, and
