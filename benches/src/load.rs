@@ -1,6 +1,6 @@
 //! `load`: a sequencer under load. Signed packets come over HTTP from a process of their own, at twice the target for a while,
-//! then the same without a pause between days, then at five and ten times, then from as many connections as there are places, while periods close, proofs are made and
-//! receipts are read. What was acknowledged is looked for in the log after `kill -9`.
+//! then the same without a pause between days, then at five and ten times, then from as many connections as there are places,
+//! while periods close, proofs are made and receipts are read. What was acknowledged is looked for in the log after `kill -9`.
 //!
 //! The target: 100,000 homes hand in a day within four minutes (`docs/scale.md`), 417 packets a second.
 

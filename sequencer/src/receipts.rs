@@ -8,7 +8,6 @@ use gridveil_protocol::{
     field::Fr,
     operation::{Kind, SignedOperation},
     receipt::{Receipt, ReceiptRequest},
-    settlement::Transition,
 };
 
 use crate::{
@@ -91,30 +90,23 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     let permit = service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?;
     let read = tokio::task::spawn_blocking(move || {
         // Its packets may not be readable any more: those of an account that was erased.
-        if let Some(kept) = reader.kept_receipt(batch, slot)? {
-            let around = [Some(&kept.before), Some(&kept.after)];
-            return if is_for(around, &kept.operations, usize::from(slot), owner) && !kept.opens_two() {
-                Ok(kept)
-            } else {
-                Err(signature())
-            };
-        }
-        let transition = reader.transition(place.domain, batch, &place.community)?;
-        let slot = usize::from(slot);
-        if !is_for_of(&transition, slot, owner) {
-            return Err(signature());
-        }
-        Receipt::of(&transition, slot).ok_or_else(signature)
+        let receipt = match reader.kept_receipt(batch, slot)? {
+            Some(kept) => Some(kept).filter(|kept| !kept.opens_two()),
+            None => {
+                let transition = reader.transition(place.domain, batch, &place.community)?;
+                Receipt::of(&transition, usize::from(slot))
+            }
+        };
+        let shown = |receipt: &Receipt| {
+            let around = [Some(&receipt.before), Some(&receipt.after)];
+            is_for(around, &receipt.operations, usize::from(slot), owner)
+        };
+        receipt.filter(shown).ok_or_else(signature)
     });
     let receipt = read.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
     drop(permit);
     Metrics::count(&service.metrics.receipts);
     Ok(receipt)
-}
-
-fn is_for_of(transition: &Transition, slot: usize, owner: Fr) -> bool {
-    let around = [transition.input.community.accounts.get(slot), transition.after.accounts.get(slot)];
-    is_for(around, &transition.input.operations.slots, slot, owner)
 }
 
 /// May `owner` read what belongs to this slot and period? `around`: the account before the settlement and after it;

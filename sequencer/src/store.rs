@@ -72,6 +72,12 @@ pub struct GenesisState {
 }
 
 impl GenesisState {
+    /// Domain of the deployment. [`Self::public`] has it too, and computes the root of all communities.
+    #[must_use]
+    pub fn domain(&self) -> Fr {
+        gridveil_protocol::instance::domain(self.chain_id, &self.contract, self.circuit_version)
+    }
+
     /// The public record of the deployment; its communities have records of their own.
     #[must_use]
     pub fn public(&self) -> Genesis {
@@ -84,7 +90,7 @@ impl GenesisState {
             chain_id: self.chain_id,
             contract: self.contract,
             circuit_version: self.circuit_version,
-            domain: gridveil_protocol::instance::domain(self.chain_id, &self.contract, self.circuit_version),
+            domain: self.domain(),
             leaves: self.other_leaves.iter().map(|(i, leaf)| (*i, record::Element(*leaf))).collect(),
             communities: u32::try_from(self.communities.len()).unwrap_or(u32::MAX),
             root: tree.root(),

@@ -83,6 +83,11 @@ impl World {
         said(self.run(words))
     }
 
+    /// What a command with --json says.
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.said(words)).unwrap()
+    }
+
     fn refused(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -233,7 +238,7 @@ fn crash_between_sending_and_recording(world: &World) {
 fn verifying(world: &World) {
     // Without the ceremony file the verifiers are not checked, which is said.
     std::fs::rename(world.path("rehearsal.ptau"), world.path("away.ptau")).unwrap();
-    let report: Value = serde_json::from_str(&world.said(&["verify-deployment", "deployment.json", "--json"])).unwrap();
+    let report: Value = world.json(&["verify-deployment", "deployment.json", "--json"]);
     let checks = report["checks"].as_array().unwrap();
     assert_eq!(checks.iter().filter(|check| check["outcome"] == "not-checked").count(), 2, "{report}");
     let said = world.said(&["verify-deployment", "deployment.json", "--ptau", "away.ptau", "--l1", &world.anvil.url()]);

@@ -281,13 +281,17 @@ mod tests {
     use super::*;
     use crate::figure::unlabelled;
 
+    fn without_pause(accepted: u64) -> StageRow {
+        stage(WITHOUT_PAUSE, Some(833.0), 64, &Sent { accepted, wall_s: 10.0, ..Sent::default() }, 10.0, 8.0)
+    }
+
     fn report(edit: impl Fn(&mut Sent, &mut Measured)) -> LoadReport {
         let mut sent = Sent { accepted: 10_000, wall_s: 10.0, cpu_s: 1.0, ..Sent::default() };
         let mut of = Measured {
             proofs: "stand-in",
             shape: "tiny-4x2",
             homes: 100,
-            stages: vec![stage("5x", Some(1000.0), 64, &sent, 10.0, 8.0)],
+            stages: vec![stage("5x", Some(1000.0), 64, &sent, 10.0, 8.0), without_pause(4200)],
             growth_mib: 1.0,
             growth_bound_mib: 96.0,
             peak_mib: 200.0,
@@ -315,6 +319,7 @@ mod tests {
         assert!(good.render().contains("10,000 m") && good.render().lines().all(|line| line.chars().count() <= 100));
         for (edit, said) in [
             (&(|sent: &mut Sent, _: &mut Measured| sent.accepted = 7000) as &dyn Fn(&mut Sent, &mut Measured), "due"),
+            (&|_, of| of.stages[1] = without_pause(4100), "410 1/s m accepted"),
             (&|sent, _| sent.refused = [(500, 1)].into(), "another reason"),
             (&|_, of| of.lost = 1, "not in the log"),
             (&|_, of| of.settled = 0, "nothing was settled"),

@@ -34,9 +34,7 @@ pub fn appointed_in_the_configuration(world: &World) {
 /// A settlement's own statement contradicts nothing; a forged one is not accepted.
 pub fn a_sound_verifier_is_not_proven_unsound(world: &World) {
     let (runtime, client) = world.client(None);
-    let ask = |command: &[&str], more: &[&str]| -> Value {
-        serde_json::from_str(&world.said(&words(command, more))).unwrap()
-    };
+    let ask = |command: &[&str], more: &[&str]| -> Value { world.json(&words(command, more)) };
     let refused = |command: &[&str], more: &[&str]| world.refused(&words(command, more));
     let key = ["--key-file", "deployer.key", "--yes"];
     let tx = hex0(runtime.block_on(client.settled_batches(0)).unwrap()[0].tx);
@@ -107,7 +105,7 @@ pub fn the_worst_day(world: &World) {
     let (contract, init) = another_rollup(world);
     let here = ["--contract", contract.as_str()];
     let ask = |command: &[&str], more: &[&str]| -> Value {
-        serde_json::from_str(&world.said(&words(&[&["council"], command].concat(), &[more, &here].concat()))).unwrap()
+        world.json(&words(&[&["council"], command].concat(), &[more, &here].concat()))
     };
     let refused = |command: &[&str], more: &[&str]| {
         world.refused(&words(&[&["council"], command].concat(), &[more, &here].concat()))

@@ -57,8 +57,7 @@ impl<'a> Sequencer<'a> {
 
     pub fn operator(&self, command: &[&str], more: &[&str]) -> Value {
         let listener = ["--admin", &self.admin, "--admin-token", "admin.token"];
-        let said = self.world.said(&words(command, &[more, &listener].concat()));
-        serde_json::from_str(&said).unwrap()
+        self.world.json(&words(command, &[more, &listener].concat()))
     }
 
     /// How far the first batch is: applied, proven, settled.
@@ -151,8 +150,7 @@ fn another_community_joins(world: &World, sequencer: &Sequencer<'_>, mut begin: 
 /// From L1 and the deployment file alone.
 fn audited(world: &World, batches: u64) {
     assert!(Path::new(&world.path("deployment.json")).exists());
-    let said = world.said(&["audit", "--deployment", "deployment.json", "--rpc", &world.anvil.url(), "--json"]);
-    let audit: Value = serde_json::from_str(&said).unwrap();
+    let audit = world.json(&["audit", "--deployment", "deployment.json", "--rpc", &world.anvil.url(), "--json"]);
     assert_eq!((audit["auditor"].as_str(), audit["batches"].as_u64()), (Some("ok"), Some(batches)), "{audit}");
     let verified = world.said(&["verify-deployment", "deployment.json"]);
     assert!(verified.contains("deployment: ok"), "{verified}");

@@ -1,18 +1,13 @@
 //! Staff of the deployment, as docs/how-to/staff.md says: tokens of an issuer in two files, a grant and its end, the audit log
 //! with its heads on the chain, and the check of the log.
 
-use std::path::Path;
-
 use gridveil_meter_client::cli::utc;
+use gridveil_sequencer::audit_log::format;
 use serde_json::{Value, json};
 
 use super::{World, living::Sequencer};
 
 const ISSUER: &str = "https://staff.grid.example";
-
-fn json_of(world: &World, words: &[&str]) -> Value {
-    serde_json::from_str(&world.said(words)).unwrap()
-}
 
 /// A file `{subject}.token`.
 fn token(world: &World, role: &str, subject: &str, more: &[&str]) {
@@ -29,7 +24,7 @@ pub fn who_may_read_reads(world: &World) {
     let staff = format!("[staff]\nissuer = \"{ISSUER}\"\naudience = \"gridveil\"\njwks = \"jwks.json\"\n");
     std::fs::write(world.path("staff.toml"), staff).unwrap();
     let deploys = ["operator", "audit-log", "deploy", "--key-file", "deployer.key", "--deployment", "deployment.json"];
-    let deployed = json_of(world, &[&deploys[..], &["--yes", "--json"]].concat());
+    let deployed = world.json(&[&deploys[..], &["--yes", "--json"]].concat());
     let file: Value = serde_json::from_slice(&std::fs::read(world.path("deployment.json")).unwrap()).unwrap();
     assert_eq!(file["contracts"]["audit_heads"]["address"], deployed["audit_heads"], "{deployed}");
     assert!(world.refused(&[&deploys[..], &["--yes"]].concat()).contains("already"));
@@ -43,27 +38,24 @@ pub fn who_may_read_reads(world: &World) {
     let whom = ["--issuer", ISSUER, "--subject", "auditor-1", "--out", "grant.json", "--url", &sequencer.public];
     world.said(&[&asks[..], &whom, &by].concat());
 
-    let reads = |file: &str, with: &str| -> Vec<String> {
-        let words = ["audit", "granted", file, "--period", &day, "--json", "--admin-token", with];
-        let at = ["--admin", &sequencer.admin, "--url", &sequencer.public];
-        words.iter().chain(&at).map(|word| (*word).to_owned()).collect()
+    let (admin, url) = (&sequencer.admin, &sequencer.public);
+    let reads = |file: &'static str, with: &'static str| {
+        let what = ["audit", "granted", file, "--period", &day, "--json", "--admin-token", with];
+        [&what[..], &["--admin", admin, "--url", url]].concat()
     };
-    let refused = |words: Vec<String>| world.refused(&words.iter().map(String::as_str).collect::<Vec<_>>());
-    let words = reads("grant.json", "auditor-1.token");
-    let read = json_of(world, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let read = world.json(&reads("grant.json", "auditor-1.token"));
     let fields: Vec<_> = read["totals"].as_array().unwrap().iter().map(|total| total["field"].clone()).collect();
     assert_eq!(fields, [json!("issued"), json!("debt")], "these and no other: {read}");
     // Not with another's token, nor more than was signed, nor after it was taken back.
-    assert!(refused(reads("grant.json", "auditor-2.token")).contains("grant"));
-    let mut more: Value = serde_json::from_slice(&std::fs::read(world.path("grant.json")).unwrap()).unwrap();
-    let signed = more.to_string();
-    more = serde_json::from_str(&signed.replacen("\"debt\"", "\"import\"", 1)).unwrap();
-    assert_ne!(more.to_string(), signed);
-    std::fs::write(world.path("more.json"), more.to_string()).unwrap();
-    assert!(refused(reads("more.json", "auditor-1.token")).contains("grant"));
+    assert!(world.refused(&reads("grant.json", "auditor-2.token")).contains("grant"));
+    let signed = std::fs::read_to_string(world.path("grant.json")).unwrap();
+    let more = signed.replacen("\"debt\"", "\"import\"", 1);
+    assert_ne!(more, signed);
+    std::fs::write(world.path("more.json"), more).unwrap();
+    assert!(world.refused(&reads("more.json", "auditor-1.token")).contains("grant"));
     let revokes = ["mdm", "revoke-grant", "grant.json", "--admin", &sequencer.admin, "--admin-token", "mdm-1.token"];
     world.said(&[&revokes[..], &by].concat());
-    assert!(refused(reads("grant.json", "auditor-1.token")).contains("grant"));
+    assert!(world.refused(&reads("grant.json", "auditor-1.token")).contains("grant"));
 
     // Where machines read the log, nothing else is on stderr: keys are read and listeners open in it, too.
     let said = sequencer.process.said();
@@ -78,13 +70,8 @@ pub fn who_may_read_reads(world: &World) {
 
 /// Without a key, from a copy of the file and L1.
 fn audited(world: &World) {
-    let checks = |file: &str| {
-        let words = ["audit", "log", file, "--deployment", "deployment.json", "--json"];
-        words.map(str::to_owned).to_vec()
-    };
-    let whole = world.path("data/audit.log");
-    let words = checks("data/audit.log");
-    let report = json_of(world, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let checks = |file: &'static str| ["audit", "log", file, "--deployment", "deployment.json", "--json"];
+    let report = world.json(&checks("data/audit.log"));
     let entries = report["entries"].as_u64().unwrap();
     assert_eq!((&report["audit_log"], &report["vouched"]), (&json!("ok"), &json!(entries)), "{report}");
     assert!(entries > 3 && report["heads"].as_u64().unwrap() > 1 && report["times"].is_null(), "{report}");
@@ -93,18 +80,13 @@ fn audited(world: &World) {
     assert!(listed.contains("GET communities/0/totals/") && listed.contains("grant.revoked"), "{listed}");
     assert!(!listed.contains("auditor-1") && !listed.contains("mdm-1"), "who it was stays a pseudonym: {listed}");
     // An end that was cut off is missed by L1 alone.
-    let bytes = std::fs::read(&whole).unwrap();
-    let short = world.path("short.log");
-    write_without_the_last_entry(&short, &bytes, entries);
-    let without = world.said(&["audit", "log", "short.log", "--without-l1", "--json"]);
-    assert_eq!(serde_json::from_str::<Value>(&without).unwrap()["entries"], json!(entries - 1));
-    let output = world.run(&checks("short.log").iter().map(String::as_str).collect::<Vec<_>>());
+    let end = usize::try_from(format::offset_of(entries - 1)).unwrap();
+    let bytes = std::fs::read(world.path("data/audit.log")).unwrap();
+    std::fs::write(world.path("short.log"), &bytes[..end]).unwrap();
+    let without = world.json(&["audit", "log", "short.log", "--without-l1", "--json"]);
+    assert_eq!(without["entries"], json!(entries - 1));
+    let output = world.run(&checks("short.log"));
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["audit_log"], "broken", "{report}");
-}
-
-fn write_without_the_last_entry(path: &Path, bytes: &[u8], entries: u64) {
-    let end = gridveil_sequencer::audit_log::format::offset_of(entries - 1);
-    std::fs::write(path, &bytes[..usize::try_from(end).unwrap()]).unwrap();
 }

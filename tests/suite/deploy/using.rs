@@ -24,9 +24,7 @@ pub fn words<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 
 pub fn the_roles_use_it(world: &World) {
     let (runtime, client) = world.client(None);
-    let ask = |command: &[&str], more: &[&str]| -> Value {
-        serde_json::from_str(&world.said(&words(command, more))).unwrap()
-    };
+    let ask = |command: &[&str], more: &[&str]| -> Value { world.json(&words(command, more)) };
     let refused = |command: &[&str], more: &[&str]| world.refused(&words(command, more));
     world.write_key("mdm.key", ANVIL_KEYS[1]);
     world.write_key("tariffs.key", ANVIL_KEYS[2]);
@@ -92,7 +90,7 @@ fn audits(world: &World) {
     let words =
         ["audit", "--deployment", "deployment.json", "--rpc", &url, "--json", "--checkpoint", "audit.checkpoint"];
     let filed = [&words[..], &["--report", "audit", "--key", "tariffs.key"]].concat();
-    let audit: Value = serde_json::from_str(&world.said(&filed)).unwrap();
+    let audit: Value = world.json(&filed);
     assert_eq!((audit["auditor"].as_str(), audit["batches"].as_u64()), (Some("ok"), Some(0)), "{audit}");
     assert_eq!((audit["verdict"].as_str(), audit["subject"]["chain_id"].as_u64()), (Some("ok"), Some(11_155_111)));
     assert!(audit["subject"]["setup"].as_str().unwrap().starts_with("ptau-"), "{}", audit["subject"]);
@@ -106,7 +104,7 @@ fn audits(world: &World) {
 
     let signer = hex0(address_of(ANVIL_KEYS[2]).unwrap());
     let check = ["audit", "check-report", "audit", "--json"];
-    let told: Value = serde_json::from_str(&world.said(&[&check[..], &["--account", &signer]].concat())).unwrap();
+    let told: Value = world.json(&[&check[..], &["--account", &signer]].concat());
     assert_eq!((&told["report"], &told["signed_by"]), (&json!("ok"), &json!(signer)));
     assert!(world.refused(&[&check[..], &["--account", STRANGER]].concat()).contains("signed by"));
     let page = std::fs::read_to_string(world.path("audit/report.html")).unwrap();
@@ -119,7 +117,7 @@ fn audits(world: &World) {
     assert!(world.refused(&check).contains("not the report whose hashes"));
 
     // Tomorrow's audit goes on from there, and refuses a file that somebody touched.
-    let next: Value = serde_json::from_str(&world.said(&words)).unwrap();
+    let next: Value = world.json(&words);
     assert_eq!((next["auditor"].as_str(), &next["continued_from"]), (Some("ok"), &audit["subject"]["block"]), "{next}");
     let kept = world.path("audit.checkpoint");
     let mut bytes = std::fs::read(&kept).unwrap();
@@ -135,9 +133,7 @@ type Refused<'a> = dyn Fn(&[&str], &[&str]) -> String + 'a;
 /// A community is announced to end, and closed weeks later, by the same command.
 pub fn a_community_ends(world: &World) {
     let (runtime, client) = world.client(None);
-    let ask = |command: &[&str], more: &[&str]| -> Value {
-        serde_json::from_str(&world.said(&words(command, more))).unwrap()
-    };
+    let ask = |command: &[&str], more: &[&str]| -> Value { world.json(&words(command, more)) };
     let key = ["--key-file", "mdm.key", "--yes"];
     let close = |community: &str| ask(&["community", "close", community], &key);
     let refused = |community: &str| world.refused(&words(&["community", "close", community], &key));
@@ -182,7 +178,7 @@ pub fn somebody_else_pays_the_bond(world: &World) {
     std::fs::write(world.path("request.json"), file.to_string()).unwrap();
     let sends = ["member", "force", "--for", "request.json", "--deployment", "deployment.json", "--json"];
     assert!(world.refused(&[&sends[..], &["--yes"]].concat()).contains("no L1 key"));
-    let dry: Value = serde_json::from_str(&world.said(&[&sends[..], &["--dry-run"]].concat())).unwrap();
+    let dry: Value = world.json(&[&sends[..], &["--dry-run"]].concat());
     assert_eq!((&dry["paid_to"], &dry["dry_run"]), (&json!(hex0(signed.requester)), &json!(true)));
     let pays = [&sends[..], &["--l1-key", "deployer.key", "--yes"]].concat();
     world.said(&pays);
@@ -204,7 +200,7 @@ pub fn somebody_else_pays_the_bond(world: &World) {
         "--deployment",
         "deployment.json",
     ];
-    let owed: Value = serde_json::from_str(&world.said(&[&bonds[..], &["--json", "--yes"]].concat())).unwrap();
+    let owed: Value = world.json(&[&bonds[..], &["--json", "--yes"]].concat());
     assert_eq!((&owed["owed"], &owed["paid_to"]), (&json!("0"), &json!(hex0(deployer))), "it waits, and all goes on");
     // For one's own account the rest is needed as before.
     let own = world.refused(&["member", "force", "--deployment", "deployment.json", "--l1-key", "deployer.key"]);
@@ -246,9 +242,7 @@ fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
 
 /// Another circuit version, by its six steps; what L1 would refuse, or take for nothing, is refused in words.
 pub fn the_upgrader_brings_another_version(world: &World) {
-    let ask = |command: &[&str], more: &[&str]| -> Value {
-        serde_json::from_str(&world.said(&words(command, more))).unwrap()
-    };
+    let ask = |command: &[&str], more: &[&str]| -> Value { world.json(&words(command, more)) };
     let refused = |command: &[&str], more: &[&str]| world.refused(&words(command, more));
     let timelock = ask(&["role", "list"], &[])["upgrader"][0].as_str().unwrap().to_owned();
     let number = ONE_MORE.number().to_string();

@@ -123,9 +123,7 @@ impl World {
     }
 
     pub fn domain(&self) -> Fr {
-        // The whole genesis has a root to be computed, which is seconds for thousands of communities.
-        let GenesisState { chain_id, contract, circuit_version, .. } = &self.genesis;
-        gridveil_protocol::instance::domain(*chain_id, contract, *circuit_version)
+        self.genesis.domain()
     }
 
     pub fn context(&self, community: u32, period: u32) -> Context {

@@ -1,6 +1,10 @@
 //! Money in, across and out; and an account that is handed over.
 
-use super::{given_back::given_back, *};
+use super::{
+    erasing::{enrolment, newcomer},
+    given_back::given_back,
+    *,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_in_across_and_out() {
@@ -60,7 +64,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         signed.packet.readings.iter_mut().for_each(|r| (r.import, r.export) = (0, 0));
         signed.packet.sign(key).unwrap()
     };
-    let (heir, newcomer) = (SecretKey::from_seed(&[61; 64]), SecretKey::from_seed(&[62; 64]));
+    let (heir, newcomer) = (SecretKey::from_seed(&[61; 64]), newcomer());
     // Signed by the new key while the rotation still waits.
     node.accepted(
         &world.operation(1, Kind::Rotate, n1, |o| (o.party, o.payout) = (owner_of(&heir).commitment(), [3; 20])),
@@ -83,13 +87,8 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     }
 
     // Slot 2 is left. Somebody else gets it in the settlement after that: nobody is enrolled into a slot in use.
-    let stranger_terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
     node.accepted(&world.operation(2, Kind::Close, n2, |o| o.amount = units(2000))).await;
-    let enrol = world.operation_by(&newcomer, 2, Kind::Enrol, n2 + 1, |o| {
-        (o.party, o.payout, o.salts) =
-            (owner_of(&newcomer).commitment(), [4; 20], std::array::from_fn(|i| Fr::from(500 + i as u64)));
-        (o.meter, o.terms) = (Some(fixture::meter_public(7)), stranger_terms);
-    });
+    let enrol = enrolment(&world, n2 + 1);
     assert_eq!(node.operate(&enrol).await.1["code"], "operation.not_empty");
     let rotated = world.packet(5, 1, 1, false).packet.sign(&fixture::meter_key(8)).unwrap();
     for packet in [world.packet(5, 1, 0, false), rotated, idle(1, &fixture::meter_key(2))] {
@@ -123,6 +122,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         assert_eq!(node.submit(&packet).await.0, 201);
     }
     // And somebody into the slot that was empty from the beginning.
+    let stranger_terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
     let third = SecretKey::from_seed(&[63; 64]);
     node.accepted(&world.operation_by(&third, 3, Kind::Enrol, 0, |o| {
         (o.party, o.payout, o.salts) =
