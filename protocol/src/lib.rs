@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod codec;
 pub mod community;
 pub mod correction;
+pub mod district;
 pub mod field;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;

@@ -190,6 +190,18 @@ pub enum DomainTag {
     Retirement = 12,
     /// Schnorr challenge of a certificate operation.
     Certificate = 13,
+    /// Version 3: salts, masks and the next seed from a seed ([`crate::district::seed`]).
+    Seed = 14,
+    /// Version 3: what an owner signs of its seed.
+    SeedCommitment = 15,
+    /// Version 3: private part of a leaf.
+    DistrictPrivate = 16,
+    /// Version 3: tariff of a period.
+    DistrictTariff = 17,
+    /// Version 3: Schnorr challenge over a packet.
+    DistrictPacket = 18,
+    /// Version 3: a packet that a correction replaced.
+    PacketVersion = 19,
 }
 
 impl DomainTag {
@@ -198,6 +210,17 @@ impl DomainTag {
     pub fn tag(self, length: usize) -> Fr {
         Fr::from(((self as u64) << 32) + length as u64)
     }
+}
+
+/// The four rate outputs of one permutation over at most four elements, for a keyed generator: the first element is a
+/// secret. The fifth output, the capacity's, is never used: whoever had all five could compute the permutation backwards.
+#[must_use]
+pub fn expand(purpose: DomainTag, elements: &[Fr; RATE - 1]) -> [Fr; RATE] {
+    let [a, b, c] = *elements;
+    let mut state = [purpose.tag(elements.len()), a, b, c, Fr::ZERO];
+    permute(&mut state);
+    let [_, outputs @ ..] = state;
+    outputs
 }
 
 /// Sponge over a fixed number of elements, one output.

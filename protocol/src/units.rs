@@ -1,5 +1,9 @@
 //! Integers with units in their names and types. No floating point anywhere.
 
+mod fine;
+
+pub use fine::{FINE_BITS, FineWh};
+
 use serde::{Deserialize, Serialize};
 
 use crate::params::NANO_PER_TICK;
