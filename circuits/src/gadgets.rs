@@ -3,6 +3,9 @@
 //!
 //! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the
 //! longest of the three.
+//!
+//! Every operation is `#[track_caller]`: a constraint is of the line of a statement that asks for it, so that a test can
+//! take that line's away (`trace/sites.rs`).
 
 use std::sync::LazyLock;
 
@@ -79,10 +82,9 @@ impl Builder {
     #[must_use]
     pub fn new(mut trace: Trace, table_bits: u32, public: &[Fr]) -> (Self, Vec<Cell>) {
         let none = Coefficients([Fr::ZERO; 5]);
-        let unused = [Operand::Unused; 3];
         let start = trace.alloc_rows(public.len() + 1);
         let cells = (start..).zip(public).map(|(row, value)| arith::assign_public(&mut trace, row, *value)).collect();
-        let zero = arith::assign(&mut trace, start + public.len(), none, unused, Fr::ZERO);
+        let zero = arith::assign(&mut trace, start + public.len(), none, Fr::ZERO);
         let permutations = poseidon::Permutations::start(&mut trace, zero);
         let next = trace.next_row();
         (
@@ -138,13 +140,13 @@ impl Builder {
     }
 
     /// `k0 a b + k1 a + k2 b + k3 c + k4` in a new cell.
+    #[track_caller]
     pub fn row(&mut self, k: [Fr; 5], operands: [Operand; 3]) -> Cell {
-        let value = |b: &Self, o: Operand| if let Operand::Copy(cell) = o { b.value(cell) } else { Fr::ZERO };
-        let [a, b, c] = operands.map(|o| value(self, o));
-        let result = k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4];
-        let result = self.trace.computed(result);
         let row = self.arith_row();
-        arith::assign(&mut self.trace, row, Coefficients(k), operands, result)
+        let [a, b, c] = arith::assign_operands(&mut self.trace, row, operands);
+        let result = k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4];
+        let result = self.trace.computed(row, result);
+        arith::assign(&mut self.trace, row, Coefficients(k), result)
     }
 
     /// A free witness cell: no constraint yet.
@@ -157,11 +159,13 @@ impl Builder {
     }
 
     /// A constant.
+    #[track_caller]
     pub fn constant(&mut self, value: Fr) -> Cell {
         self.row([Fr::ZERO, Fr::ZERO, Fr::ZERO, Fr::ZERO, value], [Operand::Unused; 3])
     }
 
     /// `sum k_i x_i + constant`; any number of terms.
+    #[track_caller]
     pub fn linear(&mut self, terms: &[(Fr, Cell)], constant: Fr) -> Cell {
         let mut rest = terms.chunks(3);
         let first = rest.next().unwrap_or(&[]);
@@ -174,6 +178,7 @@ impl Builder {
         sum
     }
 
+    #[track_caller]
     fn linear_row(&mut self, terms: &[(Fr, Cell)], constant: Fr) -> Cell {
         let k = |i: usize| terms.get(i).map_or(Fr::ZERO, |t| t.0);
         let operand = |i: usize| terms.get(i).map_or(Operand::Unused, |t| Operand::Copy(t.1));
@@ -181,27 +186,32 @@ impl Builder {
     }
 
     /// `x - y`.
+    #[track_caller]
     pub fn sub(&mut self, x: Cell, y: Cell) -> Cell {
         self.linear(&[(Fr::ONE, x), (-Fr::ONE, y)], Fr::ZERO)
     }
 
     /// `x y`.
+    #[track_caller]
     pub fn mul(&mut self, x: Cell, y: Cell) -> Cell {
         self.mul_add(Fr::ONE, x, y, Fr::ZERO, self.zero)
     }
 
     /// `k x y + l z`.
+    #[track_caller]
     pub fn mul_add(&mut self, k: Fr, x: Cell, y: Cell, l: Fr, z: Cell) -> Cell {
         self.row([k, Fr::ZERO, Fr::ZERO, l, Fr::ZERO], [Operand::Copy(x), Operand::Copy(y), Operand::Copy(z)])
     }
 
     /// `bit ? x : y`.
+    #[track_caller]
     pub fn select(&mut self, bit: Cell, x: Cell, y: Cell) -> Cell {
         let difference = self.sub(x, y);
         self.mul_add(Fr::ONE, bit, difference, Fr::ONE, y)
     }
 
     /// `(1 - bit) x`.
+    #[track_caller]
     pub fn unless(&mut self, bit: Cell, x: Cell) -> Cell {
         self.row(
             [-Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO],
@@ -210,22 +220,26 @@ impl Builder {
     }
 
     /// Ties two cells.
+    #[track_caller]
     pub fn equal(&mut self, a: Cell, b: Cell) {
         self.trace.equal(a, b);
     }
 
     /// `x = 0`.
+    #[track_caller]
     pub fn assert_zero(&mut self, x: Cell) {
         self.trace.equal(x, self.zero);
     }
 
     /// `x y = 0`.
+    #[track_caller]
     pub fn assert_product_zero(&mut self, x: Cell, y: Cell) {
         let product = self.mul(x, y);
         self.assert_zero(product);
     }
 
     /// `x (x - 1) = 0`.
+    #[track_caller]
     pub fn assert_boolean(&mut self, x: Cell) {
         let k = [Fr::ONE, -Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO];
         let row = self.row(k, [Operand::Copy(x), Operand::Copy(x), Operand::Unused]);
@@ -233,6 +247,7 @@ impl Builder {
     }
 
     /// A free boolean.
+    #[track_caller]
     pub fn bit(&mut self, name: Name, value: bool) -> Cell {
         let cell = self.witness(name, Fr::from(u64::from(value)));
         self.assert_boolean(cell);
@@ -240,6 +255,7 @@ impl Builder {
     }
 
     /// 1 if `x = 0`, else 0.
+    #[track_caller]
     pub fn is_zero(&mut self, name: Name, x: Cell) -> Cell {
         let inverse = self.value(x).invert();
         let inverse = self.witness(name, Option::from(inverse).unwrap_or(Fr::ZERO));
@@ -250,6 +266,7 @@ impl Builder {
     }
 
     /// Is `x` above, or below, `y`? Both are below 2^16. Returns two bits, never both 1.
+    #[track_caller]
     pub fn compare(&mut self, names: [Name; 2], x: Cell, y: Cell) -> (Cell, Cell) {
         let gap = self.sub(x, y);
         let value = self.value(gap);
@@ -270,21 +287,25 @@ impl Builder {
     }
 
     /// `0 <= x < 2^width`. `width` is a multiple of 8.
+    #[track_caller]
     pub fn assert_range(&mut self, x: Cell, width: u32) {
         let rounded = width.next_multiple_of(self.table_bits);
-        self.unpack(x, &[rounded]);
+        self.decompose(x, self.value(x), &[rounded]);
         if rounded > width {
             // x below 2^rounded and 2^(rounded-width) x below 2^rounded: as integers, so x is below 2^width.
             let scaled = self.linear(&[(power(rounded - width), x)], Fr::ZERO);
-            self.unpack(scaled, &[rounded]);
+            self.decompose(scaled, self.value(scaled), &[rounded]);
         }
     }
 
     /// Splits `x` into fields of the given widths, **most significant first**, each a multiple of 8 (of the table's
     /// bits in wide tables). The caller keeps the total below the modulus. Returns the fields in the
     /// same order.
+    #[track_caller]
     pub fn unpack(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
-        let prefixes = self.decompose(x, widths);
+        // Zero is copied first.
+        let value = self.trace.written(1, self.value(x));
+        let prefixes = self.decompose(x, value, widths);
         let mut fields = Vec::with_capacity(widths.len());
         let mut before: Option<Cell> = None;
         for (prefix, width) in prefixes.into_iter().zip(widths) {
@@ -297,8 +318,10 @@ impl Builder {
         fields
     }
 
-    fn decompose(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
-        let value = limbs(self.value(x));
+    /// The fields of `x`, whose value is written as `value`, each with all fields above it.
+    #[track_caller]
+    fn decompose(&mut self, x: Cell, value: Fr, widths: &[u32]) -> Vec<Cell> {
+        let value = limbs(value);
         let mut at: u32 = widths.iter().sum();
         let rows = 1 + widths.iter().map(|w| range::rows(*w, self.table_bits)).sum::<usize>();
         let mut row = self.range_next;
@@ -324,37 +347,43 @@ impl Builder {
     }
 
     /// `P(a, b, c, d)`; absent inputs are zero.
+    #[track_caller]
     pub fn hash4(&mut self, inputs: [Input; 4]) -> (Cell, [Cell; 4]) {
         let cells = self.permutations.permute(&mut self.trace, Some(Fr::ZERO), inputs);
         (self.permutations.output(), cells)
     }
 
     /// `P` of children of which one is `node`, or, if `None`, the output of the last hash.
+    #[track_caller]
     pub fn level(&mut self, node: Option<Cell>, children: [Input; 4]) -> Cell {
         self.permutations.level(&mut self.trace, node, children);
         self.permutations.output()
     }
 
     /// Ties a public input to the cell that determines it.
+    #[track_caller]
     pub fn publish(&mut self, target: Cell, cell: Cell) {
-        let value = self.value(cell);
+        let value = self.trace.written(0, self.value(cell));
         self.trace.set(target.column, target.row, value);
         self.equal(target, cell);
     }
 
     /// A sponge; returns output and input cells.
+    #[track_caller]
     pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::DomainTag, inputs: &[Input]) -> (Cell, Vec<Cell>) {
         let tag = Fr::from(((purpose as u64) << 32) + inputs.len() as u64);
         self.permutations.sponge(&mut self.trace, tag, inputs)
     }
 
     /// Root of a dense tree.
+    #[track_caller]
     pub fn dense_root(&mut self, leaves: &[Cell]) -> Cell {
         let inputs: Vec<Input> = leaves.iter().map(|leaf| Input::Copy(*leaf)).collect();
         self.dense_root_of(&inputs).0
     }
 
     /// Root of a dense tree over two or more inputs, and the leaves' cells.
+    #[track_caller]
     pub fn dense_root_of(&mut self, leaves: &[Input]) -> (Cell, Vec<Cell>) {
         let (mut level, mut cells) = (Vec::new(), Vec::with_capacity(leaves.len()));
         for chunk in leaves.chunks(4) {
@@ -363,10 +392,12 @@ impl Builder {
             cells.extend(inputs.into_iter().take(chunk.len()));
         }
         while level.len() > 1 {
-            level = level
-                .chunks(4)
-                .map(|c| self.hash4(std::array::from_fn(|j| c.get(j).map_or(Input::Zero, |cell| Input::Copy(*cell)))).0)
-                .collect();
+            let mut above = Vec::with_capacity(level.len().div_ceil(4));
+            for nodes in level.chunks(4) {
+                let child = |j: usize| nodes.get(j).map_or(Input::Zero, |cell| Input::Copy(*cell));
+                above.push(self.hash4(std::array::from_fn(child)).0);
+            }
+            level = above;
         }
         (level.first().copied().unwrap_or(self.zero), cells)
     }

@@ -8,6 +8,8 @@
 #[cfg(not(feature = "test-hooks"))]
 mod no_hooks;
 #[cfg(feature = "test-hooks")]
+pub mod sites;
+#[cfg(feature = "test-hooks")]
 pub mod test_hooks;
 
 #[cfg(not(feature = "test-hooks"))]
@@ -76,9 +78,16 @@ impl Trace {
         }
     }
 
-    /// The value of a cell that the current clause determines.
-    pub fn computed(&mut self, value: Fr) -> Fr {
-        self.hooks.computed(self.current_clause, value)
+    /// The value of the cell in `row` that the current clause determines.
+    #[track_caller]
+    pub fn computed(&mut self, row: usize, value: Fr) -> Fr {
+        self.hooks.computed(self.current_clause, row, value)
+    }
+
+    /// The value that is written where `value` is due; after `between` other ties one says that it is `value`.
+    #[track_caller]
+    pub fn written(&mut self, between: usize, value: Fr) -> Fr {
+        self.hooks.written(between, value)
     }
 
     /// The value that a free cell takes.
@@ -146,14 +155,18 @@ impl Trace {
     }
 
     /// Writes an advice cell and ties it to `source`.
+    #[track_caller]
     pub fn copy_to(&mut self, source: Cell, column: usize, row: usize) -> Cell {
-        let cell = self.set(column, row, self.value(source));
+        let value = self.hooks.copied(self.value(source));
+        let cell = self.set(column, row, value);
         self.equal(source, cell);
         cell
     }
 
     /// Ties two cells (both in copyable columns).
+    #[track_caller]
     pub fn equal(&mut self, a: Cell, b: Cell) {
+        self.hooks.tied();
         debug_assert!(COPYABLE.contains(&a.column) && COPYABLE.contains(&b.column), "{a:?} {b:?}");
         self.copies.push((a, b));
     }

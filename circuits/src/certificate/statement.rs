@@ -80,6 +80,7 @@ impl Statement<'_> {
         self.public.get(row).copied().unwrap_or(self.b.zero())
     }
 
+    #[track_caller]
     fn publish(&mut self, row: usize, cell: Cell) {
         let target = self.input(row);
         self.b.publish(target, cell);

@@ -7,6 +7,7 @@ use halo2_proofs::{
     plonk::{ConstraintSystem, Constraints},
     poly::Rotation,
 };
+use halo2curves::ff::Field;
 
 use super::columns::{Columns, Selector};
 use crate::{
@@ -58,28 +59,27 @@ pub enum Operand {
     Copy(Cell),
     /// Zero and without influence (its coefficient is zero).
     Unused,
-    /// Tied to the row's own result.
-    Result,
 }
 
-/// Writes a row with a given result (which the gate then checks).
-pub fn assign(trace: &mut Trace, row: usize, k: Coefficients, operands: [Operand; 3], result: Fr) -> Cell {
-    let result = trace.set(RESULT, row, result);
-    for (operand, column) in operands.into_iter().zip([A, B, C]) {
-        match operand {
-            Operand::Copy(cell) => {
-                trace.copy_to(cell, column, row);
-            }
-            Operand::Result => {
-                trace.copy_to(result, column, row);
-            }
-            Operand::Unused => {}
+/// Writes a row's operands; returns what they hold.
+#[track_caller]
+pub fn assign_operands(trace: &mut Trace, row: usize, operands: [Operand; 3]) -> [Fr; 3] {
+    let mut values = [Fr::ZERO; 3];
+    for ((operand, column), value) in operands.into_iter().zip([A, B, C]).zip(&mut values) {
+        if let Operand::Copy(cell) = operand {
+            let cell = trace.copy_to(cell, column, row);
+            *value = trace.value(cell);
         }
     }
+    values
+}
+
+/// Writes a row's coefficients and result, which the gate then checks.
+pub fn assign(trace: &mut Trace, row: usize, k: Coefficients, result: Fr) -> Cell {
     for (i, value) in k.0.into_iter().enumerate() {
         trace.constant(i, row, value);
     }
     trace.enable(Selector::Arith, row);
     trace.mark(row, RowHalf::Main);
-    result
+    trace.set(RESULT, row, result)
 }

@@ -97,6 +97,7 @@ impl Permutations {
     /// # Panics
     /// If a sponge is to go on that has not begun, or that other rows separate from its last permutation: a fault of
     /// the layout, whatever the witness.
+    #[track_caller]
     pub fn permute(&mut self, trace: &mut Trace, tag: Option<Fr>, inputs: [Input; RATE]) -> [Cell; RATE] {
         if trace.next_row() != self.row + 1 {
             (self.row, self.written) = (trace.alloc_rows(1), false);
@@ -106,11 +107,14 @@ impl Permutations {
         // The row was taken by the last permutation; its gate serves this one.
         trace.mark(self.row, witness::RowHalf::Main);
         trace.mark(self.row, witness::RowHalf::Range);
-        let cells: [Cell; RATE] = std::array::from_fn(|i| match inputs[i] {
-            Input::Copy(source) => trace.copy_to(source, INPUT + i, self.row),
-            Input::Free(value) => trace.set(INPUT + i, self.row, value),
-            Input::Zero => trace.copy_to(self.zero, INPUT + i, self.row),
-        });
+        let mut cells = [self.zero; RATE];
+        for (column, (cell, input)) in (INPUT..).zip(cells.iter_mut().zip(inputs)) {
+            *cell = match input {
+                Input::Copy(source) => trace.copy_to(source, column, self.row),
+                Input::Free(value) => trace.set(column, self.row, value),
+                Input::Zero => trace.copy_to(self.zero, column, self.row),
+            };
+        }
         trace.alloc_rows(ROWS);
         let mut state: Row = std::array::from_fn(|j| {
             let chained = if tag.is_none() { trace.value(Cell { column: j, row: self.row }) } else { Fr::ZERO };
@@ -174,6 +178,7 @@ impl Permutations {
     ///
     /// # Panics
     /// If there is no last permutation, or other rows separate this one from it: a fault of the layout.
+    #[track_caller]
     pub fn level(&mut self, trace: &mut Trace, node: Option<Cell>, children: [Input; RATE]) -> [Cell; RATE] {
         match node {
             Some(node) => {
@@ -196,6 +201,7 @@ impl Permutations {
     }
 
     /// `P(a, b, c, d)`.
+    #[track_caller]
     pub fn hash4(&mut self, trace: &mut Trace, inputs: [Input; RATE]) -> Cell {
         self.permute(trace, Some(Fr::ZERO), inputs);
         self.output()
@@ -206,6 +212,7 @@ impl Permutations {
     ///
     /// # Panics
     /// If there is nothing to absorb: a fault of the layout.
+    #[track_caller]
     pub fn sponge(&mut self, trace: &mut Trace, tag: Fr, inputs: &[Input]) -> (Cell, Vec<Cell>) {
         assert!(!inputs.is_empty(), "a sponge absorbs at least one element");
         let mut cells = Vec::with_capacity(inputs.len() + RATE);

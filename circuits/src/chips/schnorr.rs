@@ -233,6 +233,7 @@ fn interpolate_values(c: &[Fr; 8], f: &[Fr; 3]) -> Fr {
 /// Free cells are named `(clause, name, index * 64 + step)`, with names `variable_sign`, `variable_choice`,
 /// `fixed_sign`, `fixed_choice_1..3`, `lambda_w`, `lambda1`, `lambda2`, `inverse`; `(clause, "q2x" | "q2y", index)` are
 /// tied by the caller.
+#[track_caller]
 pub fn assign_chain(
     trace: &mut Trace,
     zero: Cell,

@@ -83,7 +83,8 @@ pub fn replace(
         ];
         let weight = u32::try_from(2 * level).unwrap_or(u32::MAX);
         terms.extend([(power(weight), bits[0]), (power(weight + 1), bits[1])]);
-        roots = level_up(b, bits, children, roots);
+        let siblings = (clause, "sibling", 2 * (first_name + 2 * level));
+        roots = level_up(b, bits, siblings, children, roots);
     }
     b.block(path.len());
     let sum = b.linear(&terms, Fr::ZERO);
@@ -91,12 +92,20 @@ pub fn replace(
     roots
 }
 
-fn level_up(b: &mut Builder, [low, high]: [Cell; 2], children: &Children, node: Replaced) -> Replaced {
+fn level_up(
+    b: &mut Builder,
+    [low, high]: [Cell; 2],
+    (clause, name, first_name): Name,
+    children: &Children,
+    node: Replaced,
+) -> Replaced {
     let one = Fr::ONE;
     let both = b.mul(low, high);
     // place 0, 1, 2, 3
     let places = [b.linear(&[(-one, low), (-one, high), (one, both)], one), b.sub(low, both), b.sub(high, both), both];
-    let (old_root, cells) = b.hash4(children.map(|c| Input::Free(imported(&c))));
+    let children: [Input; 4] =
+        std::array::from_fn(|i| Input::Free(b.trace.free((clause, name, first_name + i), imported(&children[i]))));
+    let (old_root, cells) = b.hash4(children);
     let difference = b.sub(node.new, node.old);
     let mut replaced = [Input::Zero; 4];
     for ((place, child), slot) in places.into_iter().zip(cells).zip(&mut replaced) {

@@ -120,6 +120,7 @@ impl Statement<'_> {
     }
 
     /// Ties a public input to the cell that determines it.
+    #[track_caller]
     fn publish(&mut self, row: usize, cell: Cell) {
         let target = self.input(row);
         self.b.publish(target, cell);

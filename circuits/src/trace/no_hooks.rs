@@ -12,9 +12,19 @@ impl Hooks {
 
     pub(super) const fn reached(&mut self, _clause: &'static str, _end: usize) {}
 
-    pub(super) const fn computed(&mut self, _clause: &'static str, value: Fr) -> Fr {
+    pub(super) const fn computed(&mut self, _clause: &'static str, _row: usize, value: Fr) -> Fr {
         value
     }
+
+    pub(super) const fn copied(&mut self, value: Fr) -> Fr {
+        value
+    }
+
+    pub(super) const fn written(&mut self, _between: usize, value: Fr) -> Fr {
+        value
+    }
+
+    pub(super) const fn tied(&mut self) {}
 
     pub(super) const fn free(&mut self, _name: Name, value: Fr) -> Fr {
         value

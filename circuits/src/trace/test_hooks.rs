@@ -2,9 +2,12 @@
 //!
 //! Behind the feature `test-hooks`, which only tests switch on. A product's tables have none (`no_hooks.rs`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::Location};
 
-use super::{Name, Trace};
+use super::{
+    Name, Trace,
+    sites::{Constraint, Sites},
+};
 use crate::Fr;
 
 /// Edits that a test asks for, and what it wants to know.
@@ -16,6 +19,8 @@ pub(super) struct Hooks {
     names: Option<Vec<Name>>,
     remembered: Option<(Name, Option<Fr>)>,
     blocks: Vec<Block>,
+    pub(super) sites: Sites,
+    copying: bool,
 }
 
 /// A block of rows that a statement asked for, and what of it its cells reach.
@@ -45,7 +50,9 @@ impl Hooks {
     }
 
     /// The value that a test puts in the place of one computed for `clause`.
-    pub(super) fn computed(&mut self, clause: &'static str, value: Fr) -> Fr {
+    #[track_caller]
+    pub(super) fn computed(&mut self, clause: &'static str, row: usize, value: Fr) -> Fr {
+        let value = self.sites.row(Location::caller(), row, value);
         let count = self.computed.entry(clause).or_default();
         let nth = *count;
         *count += 1;
@@ -53,6 +60,26 @@ impl Hooks {
             Some((falsified, at, by)) if falsified == clause && at == nth => value + by,
             _ => value,
         }
+    }
+
+    /// The value of a cell that is a copy, before it is tied to its source.
+    #[track_caller]
+    pub(super) fn copied(&mut self, value: Fr) -> Fr {
+        self.copying = true;
+        self.sites.copied(Location::caller(), value)
+    }
+
+    /// A value that a tie then says what it is; `between` other ties are first.
+    #[track_caller]
+    pub(super) fn written(&mut self, between: usize, value: Fr) -> Fr {
+        self.sites.written(Location::caller(), between, value)
+    }
+
+    /// Two cells are tied: a copy to its source, or two that were there.
+    #[track_caller]
+    pub(super) fn tied(&mut self) {
+        let constraint = if std::mem::take(&mut self.copying) { Constraint::Copy } else { Constraint::Check };
+        self.sites.tied(Location::caller(), constraint);
     }
 
     /// The value that a test puts in the place of a free cell's.

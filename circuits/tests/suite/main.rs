@@ -17,6 +17,7 @@ mod determined;
 mod direct;
 mod free_cells;
 mod idle_slots;
+mod lines;
 mod mutants;
 mod operations;
 mod rows;

@@ -33,6 +33,9 @@ impl Made {
     }
 }
 
+/// What an operation does to the account.
+type Change<'a> = &'a dyn Fn(&mut Account);
+
 /// An operator's view of one slot.
 struct Operator {
     account: Account,
@@ -46,7 +49,7 @@ impl Operator {
     }
 
     /// Settles a period, then lets the operations change the account, each in its lane; a lane may be another slot's.
-    fn batch(&mut self, absent: bool, changes: &[Option<&dyn Fn(&mut Account)>]) -> Made {
+    fn batch(&mut self, absent: bool, changes: &[Option<Change<'_>>]) -> Made {
         self.batches += 1;
         let nonce = n(1_000 + self.batches);
         let SettlementSecrets { exit_salt, next, .. } = self.account.seed.settle(nonce, INDEX);

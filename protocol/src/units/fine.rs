@@ -99,7 +99,7 @@ mod tests {
             prop_assert!(one <= FineWh::of(Wh(a)));
             prop_assert_eq!(FineWh::share(Wh(a), 1 << FINE_BITS), FineWh::of(Wh(a)));
             prop_assert_eq!(FineWh::of(Wh(a)).floor(), Wh(a));
-            prop_assert_eq!(u128::from(one.floor().0), u128::from(a) * u128::from(ratio) >> FINE_BITS);
+            prop_assert_eq!(u128::from(one.floor().0), (u128::from(a) * u128::from(ratio)) >> FINE_BITS);
             prop_assert_eq!(FineWh::of(Wh(a)).checked_sub(one).map(|rest| rest + one), Some(FineWh::of(Wh(a))));
             prop_assert_eq!(one.checked_sub(one + FineWh(1)), None);
         }

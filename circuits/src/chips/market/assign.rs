@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// Writes the rows above the first slot: running sums of zero.
+#[track_caller]
 pub fn assign_origin(trace: &mut Trace, geometry: Geometry, start: usize, zero: Cell) {
     for interval in 0..geometry.intervals {
         for target in running(geometry, start, interval) {
@@ -29,6 +30,7 @@ pub struct ReadingWitness {
 }
 
 /// Writes the rows of one slot.
+#[track_caller]
 pub fn assign_slot(
     trace: &mut Trace,
     geometry: Geometry,
@@ -60,6 +62,7 @@ pub fn assign_slot(
 }
 
 #[allow(clippy::too_many_arguments)]
+#[track_caller]
 fn assign_reading(
     trace: &mut Trace,
     geometry: Geometry,
@@ -175,6 +178,7 @@ impl Writer<'_> {
         self.trace.set(column, self.row + row + self.geometry.rows(), value);
     }
 
+    #[track_caller]
     fn copy(&mut self, source: Cell, (column, row): Place) {
         self.trace.copy_to(source, column, self.row + row);
     }

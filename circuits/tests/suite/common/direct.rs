@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gridveil_circuits::{
     Fr,
     chips::columns::{CONSTANTS, Columns, LOOKED_UP, SELECTORS, Selector},
-    trace::{Cell, RowHalf, Trace},
+    trace::{Cell, RowHalf, Trace, sites::Site},
 };
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 use halo2curves::ff::Field;
@@ -33,9 +33,22 @@ pub enum Refusal<'a> {
     Copy(Cell),
 }
 
+/// A constraint of a line that does not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokenLine {
+    /// The constraint.
+    pub site: Site,
+    /// Number of the copy, or row.
+    pub place: usize,
+    /// Difference of the two cells.
+    pub by: Fr,
+}
+
 /// The gates of a circuit.
 pub struct Gates {
     equations: Vec<Equation>,
+    /// At which the equations read cells.
+    rotations: BTreeSet<i32>,
     range: u64,
 }
 
@@ -78,6 +91,22 @@ fn selectors_of(e: &Expression<Fr>) -> BTreeSet<usize> {
                 .collect()
         },
         &|_| BTreeSet::new(),
+        &|_| BTreeSet::new(),
+        &|_| BTreeSet::new(),
+        &|a| a,
+        &|a, b| &a | &b,
+        &|a, b| &a | &b,
+        &|a, _| a,
+    )
+}
+
+/// Rotations at which a polynomial reads cells.
+fn rotations_of(e: &Expression<Fr>) -> BTreeSet<i32> {
+    e.evaluate(
+        &|_| BTreeSet::new(),
+        &|_| BTreeSet::new(),
+        &|_| BTreeSet::new(),
+        &|q| BTreeSet::from([q.rotation().0]),
         &|_| BTreeSet::new(),
         &|_| BTreeSet::new(),
         &|a| a,
@@ -160,7 +189,8 @@ impl Gates {
             assert!(zero && !equation.selectors.is_empty(), "{} is asked in every row", equation.name);
         }
         assert_eq!(cs.lookups().len(), LOOKED_UP.len());
-        Self { equations, range: 1 << table_bits }
+        let rotations = equations.iter().flat_map(|equation| rotations_of(&equation.polynomial)).collect();
+        Self { equations, rotations, range: 1 << table_bits }
     }
 
     /// How many equations there are, and the name of each.
@@ -184,10 +214,40 @@ impl Gates {
         equations.into_iter().next().filter(|_| alone)
     }
 
+    /// Constraints of lines that refuse a table, each with how much it is off; `None` if a chip refuses it too. `honest` is
+    /// a table of the same layout that nothing refuses: what reads the same cells is not asked again.
+    pub fn broken_lines(&self, honest: &Trace, trace: &Trace) -> Option<Vec<BrokenLine>> {
+        if !self.lookups(trace).is_empty() {
+            return None;
+        }
+        let cells = honest.advice().iter().zip(trace.advice()).enumerate();
+        let changed = cells.filter(|(_, (before, after))| before != after).map(|(row, _)| row);
+        let readers: BTreeSet<usize> = changed
+            .flat_map(|row| self.rotations.iter().filter_map(move |r| row.checked_add_signed(-*r as isize)))
+            .filter(|row| *row < trace.advice().len())
+            .collect();
+        let ties = trace.copies().iter().zip(trace.sites_of_copies()).enumerate();
+        let off = |(place, ((a, b), site)): (usize, (&(Cell, Cell), &Site))| {
+            let by = trace.value(*a) - trace.value(*b);
+            (by != Fr::ZERO).then_some(BrokenLine { site: *site, place, by })
+        };
+        let mut found: Vec<BrokenLine> = ties.filter_map(off).collect();
+        let rows: BTreeMap<usize, Site> = trace.sites_of_rows().iter().copied().collect();
+        for (_, row) in self.broken_at(trace, trace.instance(), readers) {
+            let site = *rows.get(&row).filter(|_| trace.selected(Selector::Arith as usize, row))?;
+            found.push(BrokenLine { site, place: row, by: Fr::ONE });
+        }
+        Some(found)
+    }
+
     /// Equations that do not hold, by number and row.
     fn broken(&self, trace: &Trace, instance: &[Fr]) -> Vec<(usize, usize)> {
+        self.broken_at(trace, instance, 0..trace.advice().len())
+    }
+
+    fn broken_at(&self, trace: &Trace, instance: &[Fr], rows: impl IntoIterator<Item = usize>) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
-        for row in 0..trace.advice().len() {
+        for row in rows {
             let on: [bool; SELECTORS] = std::array::from_fn(|s| trace.selected(s, row));
             for (i, equation) in self.equations.iter().enumerate() {
                 let asked = equation.selectors.iter().any(|s| on[*s]);

@@ -12,6 +12,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     poseidon::{DomainTag, sponge},
     settlement::{SettlementInput, apply, compute},
+    units::Wh,
 };
 use halo2curves::ff::Field;
 
@@ -155,11 +156,19 @@ fn beginnings() -> Vec<Beginning> {
         }),
         ("a community begins with a supplier account balance", |i| i.community.header.supplier_account = 1_000_000),
         ("a community begins with fee account", |i| i.community.header.fee_account = 1),
-        ("a community begins with outstanding certificates", |i| {
-            i.community.header.totals.outstanding = gridveil_protocol::units::Wh(1)
-        }),
+        ("a community begins with outstanding certificates", |i| i.community.header.totals.outstanding = Wh(1)),
         ("a community begins with certificates", |i| i.community.certificates.set(5, field::Fr::from(9u64))),
         ("a community begins in the middle of its certificates", |i| i.community.header.certificate_count = 4),
         ("a community begins with a used nonce", |i| i.community.header.nonce = 1),
+        ("a community begins with a reserve", |i| i.community.header.reserve = 1),
+        ("a community begins with import", |i| i.community.header.totals.import = Wh(1)),
+        ("a community begins with export", |i| i.community.header.totals.export = Wh(1)),
+        ("a community begins with trade", |i| i.community.header.totals.traded = Wh(1)),
+        ("a community begins with issued certificates", |i| i.community.header.totals.issued = Wh(1)),
+        ("a community begins with retired certificates", |i| i.community.header.totals.retired = Wh(1)),
+        ("a community begins with a sum of debts that nobody owes", |i| i.community.header.totals.debt = 1),
+        ("a community begins with substitutes", |i| i.community.header.totals.substituted_packets = 1),
+        ("a community begins with substituted energy", |i| i.community.header.totals.substituted_wh = Wh(1)),
+        ("a community begins with corrections", |i| i.community.header.totals.corrected = 1),
     ]
 }

@@ -46,6 +46,14 @@ pub fn add_to(mutants: &mut Mutants) {
             ],
         )
     });
+    // Six is a close's number, and a deposit's plus a rotation's: the owner's signature is over their sum.
+    mutants.add("OP.3", "a close that its owner signed is carried out as a deposit and a rotation", || {
+        let t = apply(operated(&[Kind::Close])).unwrap();
+        let kind = |kind: Kind| ("OP.3", "kind", kind as usize - 1);
+        assert_eq!(Kind::Deposit as u8 + Kind::Rotate as u8, Kind::Close as u8);
+        let bits = [(Kind::Close, Fr::ZERO), (Kind::Deposit, Fr::ONE), (Kind::Rotate, Fr::ONE)];
+        tampered(&t, &bits.map(|(of, bit)| (kind(of), bit)))
+    });
     mutants.add("OP.4", "withdraw more than the balance", || {
         traced(rich(asked_of(Kind::Withdraw, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO)))
     });
