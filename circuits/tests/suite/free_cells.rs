@@ -39,9 +39,8 @@ const HARMLESS: [(&str, &str); 3] = [
 ];
 
 /// Free cells that may take another value in another statement: L1 sees the difference.
-const VISIBLE: [(&str, &str); 6] = [
+const VISIBLE: [(&str, &str); 5] = [
     ("SETTLE.7", "tariff"),       // its commitment is a public input
-    ("SETTLE.13", "sibling"),     // old and new root are public inputs
     ("HEADER.1", "supplier_out"), // no transfer: no record
     ("HEADER.1", "units"),        // in the record
     ("ADJUST.5", "tariff"),       // its commitment is in the record

@@ -116,7 +116,7 @@ fn what_tells_of_the_account_is_said_to_its_signer_alone() {
     assert!(matches!(answers[0], Err(PacketError::Signature { .. })));
 }
 
-/// Everything that was signed or applied is in the commitment.
+/// SETTLE.16: everything that was signed or applied is in the commitment.
 #[test]
 fn a_commitment_is_of_one_packet_as_it_was_applied() {
     let key = meter().public();
