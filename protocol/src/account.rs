@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    field::{Fr, hex_fr, reduce, shifted},
+    field::{Fr, hex_fr, packed, reduce, shifted},
     hex::hex_bytes,
     params::REGISTER_BITS,
     poseidon::{DomainTag, hash2, hash4, sponge},
@@ -106,7 +106,7 @@ impl Terms {
     /// Bits 96 and up of a leaf's packed terms.
     #[must_use]
     pub fn packed(&self) -> Fr {
-        [
+        packed([
             (u64::from(self.active_from), 96),
             (u64::from(self.active_until), 128),
             (u64::from(self.buy_limit), 160),
@@ -116,10 +116,7 @@ impl Terms {
             (u64::from(self.technology), 224),
             (u64::from(self.scale), 232),
             (u64::from(self.class), 240),
-        ]
-        .into_iter()
-        .map(|(value, shift)| shifted(value, shift))
-        .sum()
+        ])
     }
 
     /// Do scale and class exist?

@@ -55,6 +55,12 @@ pub fn shifted(value: u64, shift: u32) -> Fr {
     Fr::from(ark_ff::BigInt::new(limbs))
 }
 
+/// Fields side by side in one element: the sum of `value * 2^shift`.
+#[must_use]
+pub fn packed<const N: usize>(fields: [(u64, u32); N]) -> Fr {
+    fields.into_iter().map(|(value, shift)| shifted(value, shift)).sum()
+}
+
 /// A signed integer as a field element (negative values wrap to `r - |x|`).
 #[must_use]
 pub fn signed(x: i128) -> Fr {

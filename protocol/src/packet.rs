@@ -65,6 +65,19 @@ impl std::fmt::Debug for Reading {
     }
 }
 
+/// Horner packing of up to seven intervals an element.
+#[must_use]
+pub fn groups(readings: &[Reading]) -> Vec<Fr> {
+    readings
+        .chunks(INTERVALS_PER_GROUP)
+        .map(|chunk| {
+            chunk.iter().fold(Fr::ZERO, |acc, r| {
+                acc * Fr::from(1u64 << 32) + Fr::from((u64::from(r.import) << 16) + u64::from(r.export))
+            })
+        })
+        .collect()
+}
+
 /// Six fresh uniformly random field elements: two for each commitment the packet leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PacketSalts {
@@ -131,17 +144,10 @@ impl std::fmt::Debug for Packet {
 }
 
 impl Packet {
-    /// Horner packing of up to seven intervals an element.
+    /// [`groups`] of the readings.
     #[must_use]
     pub fn groups(&self) -> Vec<Fr> {
-        self.readings
-            .chunks(INTERVALS_PER_GROUP)
-            .map(|chunk| {
-                chunk.iter().fold(Fr::ZERO, |acc, r| {
-                    acc * Fr::from(1u64 << 32) + Fr::from((u64::from(r.import) << 16) + u64::from(r.export))
-                })
-            })
-            .collect()
+        groups(&self.readings)
     }
 
     /// `slot | buy_limit<<16 | sell_limit<<32 | substituted<<48 | scale<<49`.

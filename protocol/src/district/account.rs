@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::seed::Seed;
 use crate::{
     account::Registers,
-    field::{Fr, reduce, shifted},
+    field::{Fr, packed, reduce, shifted},
     poseidon::{DomainTag, hash4, sponge},
     schnorr::PublicKey,
     units::{Interval, Nano, Ticks, Wh},
@@ -14,6 +14,12 @@ use ark_ff::AdditiveGroup;
 
 /// Wh of a reading's unit, by the number in the terms.
 pub const SCALES: [u8; 3] = [1, 10, 100];
+/// Number of a scale in terms and packets; `None` of one that does not exist.
+#[must_use]
+pub fn scale_index(scale: u8) -> Option<u64> {
+    (0..).zip(SCALES).find(|(_, one)| *one == scale).map(|(index, _)| index)
+}
+
 /// Bits of an allocation key: 2^16 is the whole.
 pub const KEY_BITS: u32 = 17;
 
@@ -64,22 +70,18 @@ impl Terms {
     /// key<<140 | submeter<<157`: 158 bits.
     #[must_use]
     pub fn packed(&self) -> Fr {
-        let scale = SCALES.iter().position(|scale| *scale == self.scale).unwrap_or(0);
-        [
+        packed([
             (u64::from(self.active_from), 0),
             (u64::from(self.active_until), 32),
             (u64::from(self.limits()), 64),
             (u64::from(self.cap_import), 96),
             (u64::from(self.cap_export), 112),
             (u64::from(self.technology), 128),
-            (scale as u64, 136),
+            (scale_index(self.scale).unwrap_or(0), 136),
             (u64::from(self.class), 138),
             (u64::from(self.key), 140),
             (u64::from(self.submeter), 157),
-        ]
-        .into_iter()
-        .map(|(value, shift)| shifted(value, shift))
-        .sum()
+        ])
     }
 
     /// `buy_limit | sell_limit<<16`: what a packet of the member's own changes.
@@ -91,7 +93,7 @@ impl Terms {
     /// Do scale, class and key exist?
     #[must_use]
     pub fn exist(&self) -> bool {
-        SCALES.contains(&self.scale) && self.class <= 1 && self.key <= super::market::WHOLE
+        scale_index(self.scale).is_some() && self.class <= 1 && self.key <= super::market::WHOLE
     }
 }
 

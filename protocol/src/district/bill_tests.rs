@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
     district::{
-        market::{Clearing, Mechanism, Offer, Rationed, Rules, clear},
+        market::{Clearing, Mechanism, Offer, Rules, clear},
         tariff::{LIMB_BITS, PRICE_OFFSET, Price, PriceError},
     },
     field::Fr,
-    market::Order,
+    market::{Order, Rationed},
 };
 use proptest::prelude::*;
 

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    market::Order,
+    market::{Order, Rationed},
     units::{FINE_BITS, FineWh, Ticks, Wh},
 };
 
@@ -72,15 +72,6 @@ pub enum MarketError {
     },
 }
 
-/// Which side is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rationed {
-    /// Demand is at least supply at the price.
-    Demand,
-    /// Supply exceeds demand at the price; with a static key, always.
-    Supply,
-}
-
 /// Where an order's own limit stands to the price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -97,7 +88,7 @@ pub enum Standing {
 pub struct Clearing {
     /// The price, also when nothing trades.
     pub tick: Ticks,
-    /// Which side is cut.
+    /// Which side is cut; with a static key always supply.
     pub rationed: Rationed,
     /// Demand with a limit better than the price, and at it, Wh.
     pub demand: [Wh; 2],

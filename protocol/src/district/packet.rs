@@ -6,11 +6,10 @@
 
 use ark_ff::AdditiveGroup;
 
-use super::account::{Account, SCALES, Terms};
+use super::account::{Account, SCALES, Terms, scale_index};
 use crate::{
-    field::{Fr, shifted},
-    packet::{Context, Reading},
-    params::INTERVALS_PER_GROUP,
+    field::{Fr, packed, shifted},
+    packet::{Context, Reading, groups},
     poseidon::{DomainTag, hash4, sponge},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
     units::{Interval, Ticks},
@@ -64,20 +63,9 @@ impl Packet {
     /// `slot | buy_limit<<16 | sell_limit<<32 | substituted<<48 | scale index<<49`.
     #[must_use]
     pub fn slot_info(&self) -> Fr {
-        let scale = SCALES.iter().position(|scale| *scale == self.scale).unwrap_or(SCALES.len());
+        let scale = scale_index(self.scale).unwrap_or(SCALES.len() as u64);
         Fr::from(u64::from(self.slot) | u64::from(self.buy_limit) << 16 | u64::from(self.sell_limit) << 32)
-            + shifted(u64::from(self.substituted()) | (scale as u64) << 1, 48)
-    }
-
-    /// Horner packing of up to seven intervals an element.
-    #[must_use]
-    pub fn groups(&self) -> Vec<Fr> {
-        let two_32 = shifted(1, 32);
-        let reading = |r: &Reading| Fr::from(u64::from(r.import) << 16 | u64::from(r.export));
-        self.readings
-            .chunks(INTERVALS_PER_GROUP)
-            .map(|chunk| chunk.iter().fold(Fr::ZERO, |packed, r| packed * two_32 + reading(r)))
-            .collect()
+            + shifted(u64::from(self.substituted()) | scale << 1, 48)
     }
 
     /// The signed elements: context and slot, the meter in whose place the meter data manager speaks or zero, the readings.
@@ -88,7 +76,7 @@ impl Packet {
             Author::Mdm { meter_x } => meter_x,
         };
         let mut message = vec![self.context.element() + self.slot_info(), meter_x];
-        message.extend(self.groups());
+        message.extend(groups(&self.readings));
         message
     }
 
@@ -156,8 +144,7 @@ impl Applied {
     #[must_use]
     pub fn packed(&self) -> Fr {
         let terms = &self.terms;
-        let scale = SCALES.iter().position(|scale| *scale == terms.scale).unwrap_or(0);
-        [
+        packed([
             (u64::from(self.number), 0),
             (u64::from(terms.class), 32),
             (u64::from(terms.technology), 34),
@@ -166,11 +153,8 @@ impl Applied {
             (u64::from(self.in_debt), 44),
             (u64::from(terms.limits()), 45),
             (u64::from(terms.key), 77),
-            (scale as u64, 94),
-        ]
-        .into_iter()
-        .map(|(value, shift)| shifted(value, shift))
-        .sum()
+            (scale_index(terms.scale).unwrap_or(0), 94),
+        ])
     }
 }
 

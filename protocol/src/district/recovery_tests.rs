@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     district::{
         account::{Account, empty_record},
-        seed::{Deployment, Seat, SettlementSecrets},
+        seed::{Deployment, Seat},
         words::{masked, settled_record, settled_words},
     },
     schnorr::SecretKey,
@@ -52,10 +52,9 @@ impl Operator {
     fn batch(&mut self, absent: bool, changes: &[Option<Change<'_>>]) -> Made {
         self.batches += 1;
         let nonce = n(1_000 + self.batches);
-        let SettlementSecrets { exit_salt, next, .. } = self.account.seed.settle(nonce, INDEX);
-        let masks = self.account.seed.settle(nonce, INDEX);
-        (self.account.exit_salt, self.account.seed) = (exit_salt, next);
-        let shown = settled_words(&self.account, &masks, true);
+        let secrets = self.account.seed.settle(nonce, INDEX);
+        let shown = settled_words(&self.account, &secrets, true);
+        (self.account.exit_salt, self.account.seed) = (secrets.exit_salt, secrets.next);
         self.account.record = settled_record((!absent).then_some([n(3), n(4)]), shown);
         let mut lanes = Vec::new();
         for (i, change) in (1u16..).zip((0..LANES).map(|lane| changes.get(lane).copied().flatten())) {

@@ -79,18 +79,18 @@ fn value(e: &Expression<Fr>, cells: &impl Cells) -> Fr {
     }
 }
 
-/// Selectors that a polynomial reads in its own row.
-fn selectors_of(e: &Expression<Fr>) -> BTreeSet<usize> {
+/// What a polynomial reads of fixed and of advice columns, by column and rotation.
+fn read_by<T: Ord + Clone>(
+    e: &Expression<Fr>,
+    fixed: impl Fn(usize, i32) -> Option<T>,
+    advice: impl Fn(usize, i32) -> Option<T>,
+) -> BTreeSet<T> {
+    let one = |read: Option<T>| read.into_iter().collect();
     e.evaluate(
         &|_| BTreeSet::new(),
         &|_| BTreeSet::new(),
-        &|q| {
-            (q.column_index() >= CONSTANTS && q.rotation().0 == 0)
-                .then(|| q.column_index() - CONSTANTS)
-                .into_iter()
-                .collect()
-        },
-        &|_| BTreeSet::new(),
+        &|q| one(fixed(q.column_index(), q.rotation().0)),
+        &|q| one(advice(q.column_index(), q.rotation().0)),
         &|_| BTreeSet::new(),
         &|_| BTreeSet::new(),
         &|a| a,
@@ -100,20 +100,15 @@ fn selectors_of(e: &Expression<Fr>) -> BTreeSet<usize> {
     )
 }
 
+/// Selectors that a polynomial reads in its own row.
+fn selectors_of(e: &Expression<Fr>) -> BTreeSet<usize> {
+    let selector = |column: usize, rotation| column.checked_sub(CONSTANTS).filter(|_| rotation == 0);
+    read_by(e, selector, |_, _| None)
+}
+
 /// Rotations at which a polynomial reads cells.
 fn rotations_of(e: &Expression<Fr>) -> BTreeSet<i32> {
-    e.evaluate(
-        &|_| BTreeSet::new(),
-        &|_| BTreeSet::new(),
-        &|_| BTreeSet::new(),
-        &|q| BTreeSet::from([q.rotation().0]),
-        &|_| BTreeSet::new(),
-        &|_| BTreeSet::new(),
-        &|a| a,
-        &|a, b| &a | &b,
-        &|a, b| &a | &b,
-        &|a, _| a,
-    )
+    read_by(e, |_, _| None, |_, rotation| Some(rotation))
 }
 
 /// Every selector off, every other cell some number.
